@@ -1,0 +1,5 @@
+"""`python -m edgelift`."""
+
+from edgelift.cli import main
+
+main()

@@ -1,0 +1,28 @@
+"""`edgelift export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgelift.cli.train import require_torch
+
+__all__ = ["export"]
+
+
+def export(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT.pt", help="As training wrote it.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The bundle to write (.onnx).")],
+    licence: Annotated[str, typer.Option(help="Of the weights, as an SPDX expression.")] = "Apache-2.0",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+) -> None:
+    """Make a bundle of a trained network, checked against it."""
+    require_torch()
+    from edgelift.forge.bundles import bundle_checkpoint
+    from edgelift.training.checkpoint import Checkpoint
+
+    bundle = bundle_checkpoint(Checkpoint.load(checkpoint), output, licence=licence, overwrite=overwrite)
+    spec = bundle.spec
+    typer.echo(f"{output}: {spec.name}, ×{spec.scale}, {spec.parameters:,} parameters, halo {spec.halo}, {len(bundle.data) / 1000:.0f} KB")

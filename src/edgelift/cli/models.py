@@ -1,0 +1,76 @@
+"""`edgelift models` and `edgelift models show`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from edgelift.core.spec import ModelSpec
+
+__all__ = ["app"]
+
+app = typer.Typer(rich_markup_mode=None, help="List the models that are here, or show one.")
+SETS = ("Set5", "Set14", "BSD100")
+
+
+def _psnr(spec: ModelSpec, name: str) -> str:
+    found = spec.quality.get(name, {})
+    return f"{found['psnr_y']:.2f}" if "psnr_y" in found else "–"
+
+
+@app.callback(invoke_without_command=True)
+def list_models(context: typer.Context) -> None:
+    """List the bundled models: PSNR-Y in dB on the standard sets, multiply-adds for one pixel of the result."""
+    if context.invoked_subcommand is not None:
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from edgelift.core.resize import KERNELS
+    from edgelift.io.bundle import bundled, read_bundle
+    from edgelift.runtime.models import DEFAULTS
+
+    table = Table("model", "scale", "parameters", "kMAC/pixel", *(f"{s} dB" for s in SETS), "KB", "", box=None)
+    for column in table.columns[1:-1]:
+        column.justify = "right"
+    for name, path in bundled().items():
+        spec = read_bundle(path).spec
+        scores = [_psnr(spec, s) for s in SETS]
+        note = "default" if name in DEFAULTS.values() else ""
+        table.add_row(
+            name, f"×{spec.scale}", f"{spec.parameters:,}", f"{spec.macs / spec.scale**2 / 1000:.2f}", *scores,
+            f"{path.stat().st_size / 1000:.0f}", note,
+        )  # fmt: skip
+    for name in KERNELS:
+        table.add_row(name, "any", "0", "", *["–"] * len(SETS), "0", "no engine needed")
+    Console(width=None if _wide() else 100).print(table)
+
+
+def _wide() -> bool:
+    import sys
+
+    return sys.stdout.isatty()
+
+
+@app.command("show")
+def show(name: Annotated[str, typer.Argument(help="A bundled name or a bundle file.")]) -> None:
+    """Print the card of a model: every fact that its bundle states."""
+    import dataclasses
+
+    from edgelift.io.bundle import find_bundle, read_bundle
+
+    path = find_bundle(name)
+    facts: dict[str, Any] = {"file": path, **dataclasses.asdict(read_bundle(path).spec)}
+    _print_facts(facts, 0)
+
+
+def _print_facts(facts: dict[str, Any], depth: int) -> None:
+    for key, value in facts.items():
+        if isinstance(value, dict) and value:
+            typer.echo(f"{'  ' * depth}{key}:")
+            _print_facts(value, depth + 1)
+        else:
+            words = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+            typer.echo(f"{'  ' * depth}{key}: {'whole picture' if key == 'halo' and value is None else words}")

@@ -1,0 +1,87 @@
+"""`edgelift train`."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.util
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from edgelift.training.loop import Progress
+    from edgelift.training.recipe import Recipe
+
+__all__ = ["train"]
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE.toml", help="What to train, and how.")],
+    data: Annotated[list[Path], typer.Option("--data", help="Folder of pictures; may be given several times.")],
+    minutes: Annotated[float | None, typer.Option(min=0.01, help="Fit the schedule to this time instead of the steps.")] = None,
+    run: Annotated[Path | None, typer.Option("--run", help="Folder of the run; runs/NAME where none is given.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, or cuda.")] = "cpu",
+    start: Annotated[Path | None, typer.Option("--start", help="Checkpoint (.pt) whose matching weights are used.")] = None,
+    log: Annotated[Path | None, typer.Option("--log", help="Append a line on this run to a table in this file.")] = None,
+) -> None:
+    """Train a network from a recipe; the same command goes on with a run that was stopped."""
+    require_torch()
+    from edgelift.core.errors import TrainingError
+    from edgelift.training import loop
+    from edgelift.training.log import append_run
+    from edgelift.training.recipe import load_recipe
+
+    plan = load_recipe(recipe)
+    folder = run or Path("runs") / plan.name
+    began = datetime.date.today().isoformat()
+    try:
+        best = loop.train(
+            plan, data, folder, minutes=minutes, device=device, start=start or _default_start(plan, folder), report=_show,
+            say=lambda words: typer.echo(words, err=True),
+        )  # fmt: skip
+    except TrainingError as exc:
+        if log is not None:
+            append_run(log, began, plan, folder, str(exc))
+        raise
+    _show(None)
+    if log is not None:
+        append_run(log, began, plan, folder, "finished")
+    typer.echo(f"best validation PSNR-Y {best.meta['best_psnr_y']:.3f} dB; weights in {folder / 'best.pt'}")
+    typer.echo(f"make a bundle of it: edgelift export {folder / 'best.pt'} -o {plan.name}.onnx")
+
+
+def _default_start(plan: Recipe, folder: Path) -> Path | None:
+    """The run of the recipe that `plan` starts from, beside its own folder."""
+    from edgelift.core.errors import TrainingError
+
+    if not plan.train.start or (folder / "last.pt").exists():
+        return None
+    found = folder.parent / plan.train.start / "best.pt"
+    if not found.exists():
+        raise TrainingError(f"{plan.name} starts from {plan.train.start}, but {found} is not there; train that first or give --start")
+    return found
+
+
+def _show(progress: Progress | None) -> None:
+    """One line that is rewritten on a terminal; a line for each validation in a pipe."""
+    terminal = sys.stderr.isatty()
+    if progress is None:
+        if terminal:
+            typer.echo(err=True)
+        return
+    if progress.psnr_y is None and not terminal:
+        return
+    words = f"step {progress.step}  {progress.done:.1%}  loss {progress.loss:.5f}  {progress.seconds_left / 60:.1f} min left"
+    if progress.psnr_y is not None:
+        words += f"  validation {progress.psnr_y:.3f} dB"
+    typer.echo(("\r\x1b[K" if terminal else "") + words, err=True, nl=progress.psnr_y is not None)
+
+
+def require_torch() -> None:
+    """Raise `EngineMissingError` where the build half cannot run."""
+    from edgelift.core.errors import EngineMissingError
+
+    if importlib.util.find_spec("torch") is None:
+        raise EngineMissingError("PyTorch is not installed; pip install 'edgelift[train]'")

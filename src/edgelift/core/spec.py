@@ -1,0 +1,117 @@
+"""The facts of a model: what a bundle states about itself, and all that planner, engines and reports need to know of it.
+
+`docs/bundle-format.md` explains every field; `VERSION` changes when a reader of the old form would go wrong.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgelift.core.errors import BundleError
+
+__all__ = ["COLOURS", "MAX_FACTS", "PADDINGS", "TASKS", "VERSION", "ModelSpec"]
+
+VERSION = 1
+MAX_FACTS = 1 << 20
+"""Bytes of facts that a reader accepts."""
+MAX_SCALE = 8
+MAX_HALO = 512
+MAX_MULTIPLE = 256
+
+TASKS = ("super-resolution", "restoration")
+COLOURS = ("rgb", "y")
+PADDINGS = ("zeros", "replicate")
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "str": str, "int": int, "int | None": (int, type(None)), "tuple[str, ...]": (list, tuple), "dict[str, Any]": dict,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Facts of one model. Raises `BundleError` when they contradict themselves."""
+
+    name: str
+    """What the user calls it: `abpn-x3`."""
+    architecture: str
+    """The network's name in `edgelift.nets.zoo`, or `foreign`."""
+    config: dict[str, Any]
+    """The arguments that build the network again."""
+    scale: int
+    """How much larger each side of the result is."""
+    shuffle: int
+    """Side of the blocks at `core_out`: its grid is scale / shuffle times the input's."""
+    halo: int | None
+    """Input pixels around a pixel that its result depends on (exact), or None for the whole picture."""
+    multiple_of: int
+    """Window sides must be a multiple of this."""
+    padding: str
+    """What convolutions see beyond the picture."""
+    colour: str
+    """`rgb`, or `y` where the network proper sees luma only; the graph takes and gives RGB in both cases."""
+    parameters: int
+    """Trained values."""
+    macs: int
+    """Multiply-adds for one input pixel."""
+    licence: str
+    """Of the weights, as an SPDX expression."""
+    task: str = "super-resolution"
+    variants: tuple[str, ...] = ("full",)
+    """Names of the networks inside, narrowest first; variant number 0 is interpolation and not listed."""
+    training: dict[str, Any] = field(default_factory=dict)
+    """The recipe, the data's names, steps, minutes, device, and validation PSNR-Y in dB."""
+    quality: dict[str, Any] = field(default_factory=dict)
+    """Measured results: name of a set -> {"psnr_y": dB, "ssim_y": …}."""
+
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            if not isinstance(value, _TYPES[str(f.type)]) or isinstance(value, bool):
+                raise BundleError(f"fact {f.name!r}: expected {f.type}, got {value!r}")
+        object.__setattr__(self, "variants", tuple(self.variants))
+        problems = [
+            (not 1 <= self.scale <= MAX_SCALE, "scale", f"1 to {MAX_SCALE}"),
+            (self.shuffle < 1 or self.scale % max(self.shuffle, 1) != 0, "shuffle", "a divisor of scale"),
+            (self.halo is not None and not 0 <= self.halo <= MAX_HALO, "halo", f"0 to {MAX_HALO}, or null"),
+            (not 1 <= self.multiple_of <= MAX_MULTIPLE, "multiple_of", f"1 to {MAX_MULTIPLE}"),
+            (self.padding not in PADDINGS, "padding", " or ".join(PADDINGS)),
+            (self.colour not in COLOURS, "colour", " or ".join(COLOURS)),
+            (self.task not in TASKS, "task", " or ".join(TASKS)),
+            (min(self.parameters, self.macs) < 0, "parameters", "parameters and macs of at least 0"),
+            (not self.variants or not all(isinstance(v, str) for v in self.variants), "variants", "at least one name"),
+            (not self.name or not self.name.isprintable() or len(self.name) > 100, "name", "1 to 100 printable characters"),
+        ]
+        for wrong, name, expected in problems:
+            if wrong:
+                raise BundleError(f"fact {name!r}: expected {expected}, got {getattr(self, name)!r}")
+
+    @property
+    def grid(self) -> int:
+        """How many block positions `core_out` has along one input pixel."""
+        return self.scale // self.shuffle
+
+    def to_json(self) -> str:
+        """The facts as they stand in a bundle."""
+        return json.dumps(dataclasses.asdict(self), ensure_ascii=False, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelSpec:
+        """Read facts; raises `BundleError` for a missing, unknown or wrong field."""
+        if len(text) > MAX_FACTS:
+            raise BundleError(f"the facts take {len(text)} characters; at most {MAX_FACTS} are read")
+        try:
+            plain = json.loads(text)
+        except (ValueError, RecursionError) as exc:
+            raise BundleError(f"the facts are not JSON: {exc}") from exc
+        if not isinstance(plain, dict):
+            raise BundleError(f"the facts must be a JSON object, got {type(plain).__name__}")
+        fields = {f.name: f for f in dataclasses.fields(cls)}
+        optional = {"task", "variants", "training", "quality"}
+        if missing := sorted(set(fields) - optional - set(plain)):
+            raise BundleError(f"the fact {missing[0]!r} is missing")
+        if unknown := sorted(set(plain) - set(fields)):
+            raise BundleError(f"unknown fact {unknown[0]!r}: the file may come from a newer edgelift")
+        return cls(**plain)

@@ -1,0 +1,92 @@
+"""Checkpoint -> bundle, with a proof that both give the same picture; and bundle -> network."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from onnx import numpy_helper
+
+from edgelift.core.errors import BundleError
+from edgelift.core.metrics import psnr
+from edgelift.core.spec import ModelSpec
+from edgelift.forge.reference import ReferenceEngine
+from edgelift.io.bundle import Bundle, read_bundle, write_bundle
+from edgelift.nets import zoo
+from edgelift.nets.network import Network, parameters
+from edgelift.targets.onnx import export
+from edgelift.training.checkpoint import Checkpoint
+
+__all__ = ["bundle_checkpoint", "network_from", "set_quality", "spec_of"]
+
+PARITY_DB = 60.0
+"""Least PSNR between a float bundle and its network: well above one rounding difference in a thousand samples."""
+
+
+def spec_of(network: Network, name: str, licence: str, training: dict[str, Any]) -> ModelSpec:
+    """The facts of `network`; parameters and multiply-adds are counted here."""
+    return ModelSpec(
+        name=name, architecture=network.architecture, config=network.config, task=network.task, scale=network.scale,
+        shuffle=network.shuffle, halo=network.halo, multiple_of=network.multiple_of, padding=network.padding,
+        colour=network.colour, parameters=parameters(network), macs=network.macs_per_pixel(), licence=licence,
+        training=training,
+    )  # fmt: skip
+
+
+def bundle_checkpoint(checkpoint: Checkpoint, path: Path, *, licence: str = "Apache-2.0", overwrite: bool = False) -> Bundle:
+    """Export the averaged weights of `checkpoint` to `path`, after checking the graph against the PyTorch network.
+
+    Raises `BundleError` where they differ by more than roundings.
+    """
+    meta = checkpoint.meta
+    recipe = dict(meta["recipe"])
+    arguments = dict(recipe["network"])
+    network = zoo.build(arguments.pop("architecture"), **arguments)
+    network.load_state_dict(checkpoint.weights)
+    kept = ("recipe", "data", "pictures", "step", "seconds", "device", "best_psnr_y", "started_from")
+    spec = spec_of(network, recipe["name"], licence, {key: meta.get(key) for key in kept})
+    model = export(network, spec)
+    _prove(model.SerializeToString(), network, spec)
+    return write_bundle(model, spec, path, overwrite=overwrite)
+
+
+def _prove(graph: bytes, network: Network, spec: ModelSpec) -> None:
+    import onnx.reference
+
+    rng = np.random.default_rng(0)
+    side = 16 * spec.multiple_of
+    picture = rng.integers(0, 256, (1, side, side, 3), np.uint8)
+    (there,) = onnx.reference.ReferenceEvaluator(graph).run(None, {"image": picture})
+    blocks = np.empty((1, side * spec.grid, side * spec.grid, spec.shuffle, spec.shuffle, 3), np.uint8)
+    ReferenceEngine(network, spec).run(picture, 1, blocks)
+    here = blocks.transpose(0, 1, 3, 2, 4, 5).reshape(there.shape)
+    if (db := psnr(there, here)) < PARITY_DB:
+        raise BundleError(f"{spec.name}: the exported graph is {db:.1f} dB from the network; at least {PARITY_DB} is asked")
+
+
+def network_from(bundle: Bundle) -> Network:
+    """The PyTorch network (pictures in 0 … 1) that `bundle` was exported from.
+
+    Raises `BundleError` where its architecture is unknown here or its weights do not fit.
+    """
+    spec = bundle.spec
+    try:
+        network = zoo.build(spec.architecture, **spec.config)
+        network.fold()
+        weights = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in bundle.graph().graph.initializer}
+        own = network.state_dict()
+        network.load_state_dict({name: weights[name].reshape(own[name].shape) for name in own})
+    except (ValueError, KeyError, RuntimeError) as exc:
+        raise BundleError(f"{bundle.source}: no network can be rebuilt from it ({exc})") from exc
+    network.scale_range(1 / 255)
+    return network.eval()
+
+
+def set_quality(path: Path, quality: dict[str, Any]) -> Bundle:
+    """Write measured results into the card of the bundle at `path`; sets that it does not name are kept."""
+    bundle = read_bundle(path)
+    spec = dataclasses.replace(bundle.spec, quality={**bundle.spec.quality, **quality})
+    return write_bundle(bundle.graph(), spec, path, overwrite=True)

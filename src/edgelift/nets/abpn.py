@@ -1,0 +1,60 @@
+"""Anchor-based plain network, ABPN (Du et al., Mobile AI workshop 2021): plain 3×3 convolutions and an anchor.
+
+The anchor is the input repeated scale² times, added to the features before the pixel shuffle: nearest-neighbour residual
+learning for the price of one concat and one add. `residual` keeps the other forms of the paper for comparison.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from edgelift.nets.network import Network, conv, shuffle_blocks
+
+__all__ = ["ABPN", "RESIDUALS"]
+
+RESIDUALS = ("anchor", "image", "feature", "none")
+
+
+class ABPN(Network):
+    """conv(3→c)+ReLU · `layers` × [conv(c→c)+ReLU] · conv(c→3s²)+ReLU · conv(3s²→3s²) · + residual.
+
+    `residual`: `anchor`, `image` (the same sum, made after the shuffle by a nearest-neighbour resize), `feature`
+    (the first features added before the last two layers) or `none`.
+    """
+
+    architecture = "abpn"
+
+    def __init__(
+        self, scale: int = 3, channels: int = 28, layers: int = 4, residual: str = "anchor", padding: str = "zeros"
+    ) -> None:
+        super().__init__()
+        if residual not in RESIDUALS:
+            raise ValueError(f"residual must be one of {', '.join(RESIDUALS)}, got {residual!r}")
+        self.config = {"scale": scale, "channels": channels, "layers": layers, "residual": residual, "padding": padding}
+        self.scale, self.padding, self.residual = scale, padding, residual
+        self.shuffle = 1 if residual == "image" else scale
+        self.halo = layers + 3
+        out = 3 * scale**2
+        self.head = conv(3, channels, 3, padding)
+        self.trunk = nn.ModuleList(conv(channels, channels, 3, padding) for _ in range(layers))
+        self.widen = conv(channels, out, 3, padding)
+        self.tail = conv(out, out, 3, padding, relu=False)
+        with torch.no_grad():
+            self.tail.weight.mul_(0.1)  # start near the anchor: plain nearest-neighbour enlargement
+
+    def core(self, x: Tensor) -> Tensor:
+        """Blocks of the larger picture."""
+        first = functional.relu(self.head(x))
+        h = first
+        for layer in self.trunk:
+            h = functional.relu(layer(h))
+        if self.residual == "feature":
+            h = h + first
+        out: Tensor = self.tail(functional.relu(self.widen(h)))
+        if self.residual == "anchor":
+            out = out + torch.cat([x] * self.scale**2, dim=1)
+        elif self.residual == "image":
+            out = shuffle_blocks(out, self.scale) + functional.interpolate(x, scale_factor=self.scale, mode="nearest")
+        return out

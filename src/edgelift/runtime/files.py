@@ -1,0 +1,123 @@
+"""Picture files: which become which, and upscaling one of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgelift.core.errors import InputError, OutputError, RequestError
+from edgelift.io.pictures import SUFFIXES, PictureReader, create_picture, open_picture
+from edgelift.runtime.pipeline import Report
+from edgelift.runtime.rows import CallbackTarget, Rows
+from edgelift.runtime.upscaler import Upscaler
+
+__all__ = ["Job", "Result", "jobs", "upscale_file"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to read and one to write."""
+
+    source: Path
+    target: Path
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a job."""
+
+    job: Job
+    size_in: tuple[int, int]
+    """Height and width."""
+    size_out: tuple[int, int]
+    seconds: float
+    """From opening the one file to closing the other."""
+
+
+class _PictureSource:
+    """A picture file as rows; its alpha is a second layer."""
+
+    def __init__(self, reader: PictureReader) -> None:
+        self.height, self.width, self.dtype = reader.height, reader.width, reader.dtype
+        self.layers = 2 if reader.alpha else 1
+        self._reader = reader
+
+    def rows(self, start: int, stop: int) -> Rows:
+        """Decode the rows `start` … `stop` - 1."""
+        colour, alpha = self._reader.rows(start, stop)
+        if alpha is None:
+            return colour[None]
+        return np.stack([colour, np.repeat(alpha[:, :, None], 3, axis=2)])
+
+
+def _inside(folder: Path) -> list[Path]:
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file() and not p.name.startswith("."))
+    if not found:
+        raise InputError(f"{folder}: no pictures in this folder ({', '.join(sorted(SUFFIXES))})")
+    return found
+
+
+def jobs(
+    inputs: Sequence[Path], output: Path, scale: float, *, suffix: str = "_x{scale}", format: str | None = None
+) -> list[Job]:
+    """What to do for `inputs` (files and folders) and `output` (a file for one input file, else a folder).
+
+    In a folder a result is called as its source, plus `suffix`, plus the extension of `format` (png where none is
+    given); subfolders are kept. Raises `InputError` for what does not exist or holds no pictures, `RequestError` where
+    two results would have one name.
+    """
+    if missing := [p for p in inputs if not p.exists()]:
+        raise InputError(f"{missing[0]}: no such file or folder")
+    to_folder = len(inputs) > 1 or inputs[0].is_dir() or output.is_dir()
+    if not to_folder:
+        return [Job(inputs[0], output)]
+    if output.exists() and not output.is_dir():
+        raise OutputError(f"{output}: is a file; several pictures need a folder to go to")
+    try:
+        ending = suffix.format(scale=f"{scale:g}")
+    except (KeyError, IndexError, ValueError) as exc:
+        raise RequestError(f"the suffix {suffix!r} may hold {{scale}} and no other braces") from exc
+    extension = "." + (format or "png").lstrip(".").lower()
+    made = [
+        Job(path, output / path.relative_to(root).parent / f"{path.stem}{ending}{extension}")
+        for given in inputs
+        for root, paths in [(given, _inside(given)) if given.is_dir() else (given.parent, [given])]
+        for path in paths
+    ]
+    _refuse_twins(made)
+    return made
+
+
+def _refuse_twins(made: Iterable[Job]) -> None:
+    seen: dict[Path, Path] = {}
+    for job in made:
+        if job.target in seen:
+            raise RequestError(f"{seen[job.target]} and {job.source} would both become {job.target}; rename one or split the run")
+        seen[job.target] = job.source
+
+
+def upscale_file(
+    upscaler: Upscaler, job: Job, *, overwrite: bool = False, format: str | None = None, report: Report = lambda done: None,
+    **options: Any,
+) -> Result:  # fmt: skip
+    """Upscale `job.source` to `job.target`, which is complete afterwards or, after an error, not there.
+
+    `options` go to `create_picture`. Raises `InputError`, `OutputError`, `EngineError`.
+    """
+    began = time.perf_counter()
+    with open_picture(job.source) as reader:
+        source = _PictureSource(reader)
+        size_in = (reader.height, reader.width)
+        size_out = upscaler.size(*size_in)
+        with create_picture(job.target, *size_out, reader, format=format, overwrite=overwrite, **options) as writer:
+
+            def take(strip: Rows) -> None:
+                writer.write(strip[0], strip[1, :, :, 1] if len(strip) > 1 else None)
+
+            upscaler.run(source, CallbackTarget(source.layers, size_out[1], source.dtype, take), report)
+    return Result(job, size_in, size_out, time.perf_counter() - began)

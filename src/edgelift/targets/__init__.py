@@ -1,0 +1,1 @@
+"""What a trained network can be compiled for. One file a target."""

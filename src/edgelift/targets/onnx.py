@@ -1,0 +1,131 @@
+"""The ONNX target: the one place where a PyTorch network becomes a graph.
+
+uint8 N × h × w × 3 -> float 0 … 255, NCHW (`core_in`) -> the network's core -> blocks (`core_out`) -> clip, round half to
+even, uint8 -> pixel shuffle -> uint8 N × H × W × 3. Rounding stands before the shuffle: bytes are cheaper to move.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from edgelift.core.errors import RequestError
+from edgelift.core.spec import ModelSpec
+from edgelift.nets.network import Network
+
+__all__ = ["export"]
+
+OPSET = 18
+IR_VERSION = 8
+"""The lowest that the opset allows, so that older runtimes read the file."""
+
+
+class _Core(nn.Module):
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network.core(x)
+
+
+def _core_graph(network: Network) -> onnx.GraphProto:
+    """`core` of `network` (already for pictures in 0 … 255), as PyTorch's exporter writes it."""
+    side = 16 * network.multiple_of
+    free = torch.export.Dim.DYNAMIC
+    example = torch.zeros(2, 3, side, side + 4 * network.multiple_of)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it reports every absent optional package
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        program = torch.onnx.export(
+            _Core(network), (example,), dynamo=True, opset_version=OPSET, verbose=False,
+            input_names=["core_in"], output_names=["core_out"], dynamic_shapes=({0: free, 2: free, 3: free},),
+        )  # fmt: skip
+    assert program is not None
+    graph: onnx.GraphProto = program.model_proto.graph
+    return graph
+
+
+def _name_weights(graph: onnx.GraphProto, weights: dict[str, Tensor]) -> None:
+    """Make `graph` hold each of `weights` under its name in the state dict, so that a network can be rebuilt from it.
+
+    The exporter drops zero biases, merges equal tensors and renames reshaped ones; each is undone.
+    """
+    for tensor in graph.initializer:
+        tensor.name = tensor.name.removeprefix("network.")
+    for node in graph.node:
+        node.input[:] = [name.removeprefix("network.") for name in node.input]
+    held = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+    for name, value in weights.items():
+        if name in held:
+            continue
+        wanted = value.detach().cpu().numpy()
+        if _restore_bias(graph, name, wanted):
+            continue
+        twin = next((k for k, v in held.items() if v.size == wanted.size and np.array_equal(v.ravel(), wanted.ravel())), None)
+        if twin is None:
+            raise RequestError(f"the exporter lost the weights {name!r}; this network cannot be exported")
+        graph.initializer.append(numpy_helper.from_array(held[twin], name))
+        user = next(node for node in graph.node if twin in node.input)
+        user.input[:] = [name if given == twin else given for given in user.input]
+        if twin not in weights and not any(twin in node.input for node in graph.node):
+            graph.initializer.remove(next(t for t in graph.initializer if t.name == twin))
+            del held[twin]
+
+
+def _restore_bias(graph: onnx.GraphProto, name: str, value: np.ndarray) -> bool:
+    """Give a convolution that was exported without its zero bias that bias back."""
+    weight = name.removesuffix("bias") + "weight"
+    user = next((n for n in graph.node if n.op_type == "Conv" and len(n.input) == 2 and n.input[1] == weight), None)
+    if not name.endswith("bias") or user is None or value.any():
+        return False
+    graph.initializer.append(numpy_helper.from_array(value, name))
+    user.input.append(name)
+    return True
+
+
+def export(network: Network, spec: ModelSpec) -> onnx.ModelProto:
+    """The whole graph of `network`, without facts; `io.bundle.write_bundle` adds `spec` and checks both.
+
+    Raises `RequestError` for a network that this target cannot take.
+    """
+    if not network.homogeneous:
+        raise RequestError(f"{network.architecture}: only networks with ReLU-like activations can be exported so far")
+    network = copy.deepcopy(network).cpu().eval()
+    network.fold()
+    network.scale_range(255.0)
+    core = _core_graph(network)
+    _name_weights(core, network.state_dict())
+    before = [
+        helper.make_node("Cast", ["image"], ["image_float"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["image_float"], ["core_in"], perm=[0, 3, 1, 2]),
+    ]
+    after = [
+        helper.make_node("Clip", ["core_out", "black", "white"], ["clipped"]),
+        helper.make_node("Round", ["clipped"], ["rounded"]),
+        helper.make_node("Cast", ["rounded"], ["blocks"], to=TensorProto.UINT8),
+    ]
+    last = "blocks"
+    if spec.shuffle > 1:
+        after.append(helper.make_node("DepthToSpace", ["blocks"], ["planes"], blocksize=spec.shuffle, mode="DCR"))
+        last = "planes"
+    after.append(helper.make_node("Transpose", [last], ["larger"], perm=[0, 2, 3, 1]))
+    limits = [numpy_helper.from_array(np.float32(v), name) for v, name in ((0.0, "black"), (255.0, "white"))]
+    graph = helper.make_graph(
+        [*before, *core.node, *after],
+        spec.name,
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", "height", "width", 3])],
+        [helper.make_tensor_value_info("larger", TensorProto.UINT8, ["batch", "height_out", "width_out", 3])],
+        [*core.initializer, *limits],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="edgelift")
+    model.ir_version = IR_VERSION
+    onnx.checker.check_model(model)
+    return model

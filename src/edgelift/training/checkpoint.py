@@ -1,0 +1,60 @@
+"""A checkpoint: one file with tensors and one with plain facts, side by side.
+
+`NAME.pt` holds the weights and what a run needs to go on; `NAME.json` says what they are. Reading never unpickles code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from edgelift.core.errors import TrainingError
+
+__all__ = ["Checkpoint"]
+
+_UNREADABLE = (
+    OSError, ValueError, LookupError, TypeError, RuntimeError, EOFError, AssertionError, struct.error, pickle.UnpicklingError
+)  # what torch and json raise for damaged files, found by fuzzing  # fmt: skip
+
+
+@dataclass
+class Checkpoint:
+    """Weights with their facts."""
+
+    weights: dict[str, Tensor]
+    """The network's state dict: the averaged weights, which are exported."""
+    meta: dict[str, Any]
+    """Plain values: `recipe`, `step`, `seconds`, `psnr_y` on validation, `data`, `history`, …"""
+    state: dict[str, Any] = field(default_factory=dict)
+    """What resuming needs beside: raw weights and the optimiser's state; empty in a finished checkpoint."""
+
+    def save(self, path: Path) -> None:
+        """Write `path` (.pt) and its .json, each to a temporary name first, the tensors last."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        facts = path.with_suffix(".json")
+        scratch = facts.with_suffix(".json.tmp")
+        scratch.write_text(json.dumps(self.meta, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        tensors = path.with_suffix(".pt.tmp")
+        torch.save({"weights": self.weights, "state": self.state, "step": self.meta["step"]}, tensors)
+        os.replace(scratch, facts)
+        os.replace(tensors, path)
+
+    @classmethod
+    def load(cls, path: Path) -> Checkpoint:
+        """Read what `save` wrote; raises `TrainingError` that says what is wrong with the files."""
+        try:
+            meta = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
+            if tensors["step"] != meta["step"]:  # killed between the two renames
+                meta["step"] = tensors["step"]
+            return cls(tensors["weights"], meta, tensors["state"])
+        except _UNREADABLE as exc:
+            raise TrainingError(f"{path}: not a checkpoint that edgelift wrote ({exc})") from exc

@@ -1,0 +1,207 @@
+"""The training loop, top to bottom.
+
+A run lives in a folder: `last.pt` (resumable, written at every validation and when the run is stopped) and `best.pt`
+(averaged weights of the best validation). Calling `train` again on the same folder goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edgelift.core.errors import TrainingError
+from edgelift.core.metrics import psnr_y
+from edgelift.nets import zoo
+from edgelift.nets.network import Network, parameters
+from edgelift.training.checkpoint import Checkpoint
+from edgelift.training.data import Pair, Patches, find_pictures, load_pairs, split
+from edgelift.training.losses import LOSSES
+from edgelift.training.recipe import Recipe, TrainPart
+
+__all__ = ["Progress", "learning_rate", "train", "validate"]
+
+VALIDATION_SIDE = 512
+"""Validation pictures are cut to at most this many pixels a side, from their middle: enough to rank two checkpoints."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a run tells while it goes on."""
+
+    step: int
+    done: float
+    """Share of the run, 0 … 1."""
+    seconds: float
+    """Seconds trained so far, earlier sittings included."""
+    seconds_left: float
+    loss: float
+    """Mean training loss since the last report."""
+    psnr_y: float | None
+    """Validation PSNR-Y in dB, where this report follows a validation."""
+
+
+def learning_rate(part: TrainPart, done: float) -> float:
+    """The rate at share `done` (0 … 1) of the run."""
+    if done < part.warmup:
+        return part.lr * done / part.warmup
+    if part.schedule == "step":
+        return max(part.final_lr, part.lr * 0.5 ** math.floor(min(done, 0.999) * 5))
+    return part.final_lr + (part.lr - part.final_lr) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+@torch.no_grad()
+def validate(network: Network, pairs: Sequence[Pair], device: torch.device) -> float:
+    """Mean PSNR-Y in dB of the network's rounded results over `pairs`, `scale` border pixels cut away."""
+    scores = []
+    for pair in pairs:
+        x = torch.from_numpy(pair.low.copy()).to(device).permute(2, 0, 1)[None].float() / 255
+        y = (network(x)[0].permute(1, 2, 0) * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+        scores.append(psnr_y(y, pair.high, network.scale))
+    return float(np.mean(scores))
+
+
+def _cut(pair: Pair, side: int) -> Pair:
+    scale = pair.high.shape[0] // pair.low.shape[0]
+    size = [min(n, side // scale) for n in pair.low.shape[:2]]
+    y, x = ((n - s) // 2 for n, s in zip(pair.low.shape[:2], size, strict=True))
+    high = pair.high[y * scale : (y + size[0]) * scale, x * scale : (x + size[1]) * scale]
+    return Pair(pair.name, pair.low[y : y + size[0], x : x + size[1]], high)
+
+
+def _load_matching(network: nn.Module, weights: dict[str, Tensor]) -> int:
+    """Copy every tensor whose name and shape match; the number of those copied."""
+    own = network.state_dict()
+    fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
+    network.load_state_dict({**own, **fitting})
+    return len(fitting)
+
+
+def train(
+    recipe: Recipe,
+    folders: Sequence[Path],
+    run: Path,
+    *,
+    minutes: float | None = None,
+    device: str = "cpu",
+    start: Path | None = None,
+    report: Callable[[Progress], None] = lambda progress: None,
+    say: Callable[[str], None] = print,
+    stop: Callable[[], bool] = lambda: False,
+) -> Checkpoint:
+    """Train `recipe` on the pictures under `folders`, in the folder `run`; the best checkpoint.
+
+    `minutes` fits the schedule to the clock instead of `steps`. `start` is a checkpoint whose matching weights are
+    used at the beginning of a new run. `stop` is asked after each step; when it answers yes the run is saved and
+    `TrainingError` raised. A loss that is not finite ends the run likewise, with the last good checkpoint kept.
+    """
+    part = recipe.train
+    where = torch.device(device)
+    torch.manual_seed(part.seed)
+    network = zoo.build(recipe.network.architecture, **recipe.network.config).to(where, memory_format=torch.channels_last)
+    averaged = copy.deepcopy(network).requires_grad_(False)
+    optimiser = torch.optim.Adam(network.parameters(), lr=part.lr)
+
+    paths = find_pictures(folders)
+    training, held = split(paths, recipe.data.validation)
+    say(f"{recipe.name}: {parameters(network)} parameters; loading {len(training)} + {len(held)} pictures")
+    patches = Patches(
+        load_pairs(training, network.scale, recipe.data.patch, say), recipe.data.patch, recipe.data.batch, part.seed
+    )
+    checks = [_cut(pair, VALIDATION_SIDE) for pair in load_pairs(held, network.scale, 16, say)]
+
+    # -- begin, or go on
+    last, best = run / "last.pt", run / "best.pt"
+    step, seconds, best_psnr, history = 0, 0.0, -math.inf, []
+    if last.exists():
+        saved = Checkpoint.load(last)
+        if saved.meta["recipe"] != recipe.as_dict():
+            raise TrainingError(f"{run} holds a run of another recipe; give another folder or remove it")
+        network.load_state_dict(saved.state["network"])
+        optimiser.load_state_dict(saved.state["optimiser"])
+        averaged.load_state_dict(saved.weights)
+        step, seconds = saved.meta["step"], saved.meta["seconds"]
+        best_psnr, history = saved.meta["best_psnr_y"], saved.meta["history"]
+        say(f"going on at step {step}, {seconds / 60:.1f} minutes trained, best {best_psnr:.3f} dB")
+    elif start is not None:
+        copied = _load_matching(network, Checkpoint.load(start).weights)
+        averaged.load_state_dict(network.state_dict())
+        say(f"{copied} of {len(network.state_dict())} tensors taken from {start}")
+
+    def share() -> float:
+        return seconds / (60 * minutes) if minutes is not None else step / part.steps
+
+    def checkpoint(state: bool) -> Checkpoint:
+        meta: dict[str, Any] = {
+            "recipe": recipe.as_dict(), "step": step, "seconds": round(seconds, 1), "minutes": minutes,
+            "device": _device_name(where), "data": sorted({p.parent.name for p in paths}), "pictures": len(training),
+            "psnr_y": history[-1][1] if history else None, "best_psnr_y": best_psnr, "history": history,
+            "started_from": str(start) if start else part.start,
+        }  # fmt: skip
+        weights = {name: value.cpu() for name, value in averaged.state_dict().items()}
+        resume = {"network": network.state_dict(), "optimiser": optimiser.state_dict()} if state else {}
+        return Checkpoint(weights, meta, resume)
+
+    # -- the loop
+    losses: list[float] = []
+    clock = time.monotonic()
+    autocast = torch.autocast(where.type, torch.bfloat16, enabled=part.precision == "bf16")
+    while (done := share()) < 1:
+        rate = learning_rate(part, done)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        low, high = (t.to(where, torch.float32, memory_format=torch.channels_last) / 255 for t in patches(step))
+        with autocast:
+            result = network(low)
+        loss = LOSSES[part.loss](result.float(), high)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's own annotation lacks
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        losses.append(loss.item())
+        if not math.isfinite(losses[-1]):
+            raise TrainingError(f"{recipe.name}: the loss became {losses[-1]} at step {step}; the last good state is {last}")
+        optimiser.step()
+        _average(averaged, network, min(part.ema, (1 + step) / (10 + step)))
+        step += 1
+        seconds += time.monotonic() - clock
+        clock = time.monotonic()
+
+        stopped = stop()
+        if step % part.validate_every == 0 or share() >= 1 or stopped:
+            score = validate(averaged, checks, where)
+            history.append([step, round(score, 4), round(float(np.mean(losses)), 6)])
+            if score > best_psnr:
+                best_psnr = score
+                checkpoint(state=False).save(best)
+            checkpoint(state=True).save(last)
+            left = seconds * (1 / max(share(), 1e-9) - 1)
+            report(Progress(step, min(share(), 1), seconds, left, float(np.mean(losses)), score))
+            losses.clear()
+            clock = time.monotonic()  # validation is not training time
+        elif step % 100 == 0:
+            left = seconds * (1 / max(share(), 1e-9) - 1)
+            report(Progress(step, share(), seconds, left, float(np.mean(losses)), None))
+        if stopped:
+            raise TrainingError(f"{recipe.name}: stopped at step {step}; the same command goes on from {last}")
+    return Checkpoint.load(best)
+
+
+@torch.no_grad()
+def _average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
+    """Exponential moving average of the weights; `decay` rises at first so that the start is forgotten."""
+    for mean, value in zip(averaged.parameters(), network.parameters(), strict=True):
+        mean.lerp_(value, 1 - decay)
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type}, {torch.get_num_threads()} threads"
