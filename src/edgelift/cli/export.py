@@ -25,4 +25,6 @@ def export(
 
     bundle = bundle_checkpoint(Checkpoint.load(checkpoint), output, licence=licence, overwrite=overwrite)
     spec = bundle.spec
-    typer.echo(f"{output}: {spec.name}, ×{spec.scale}, {spec.parameters:,} parameters, halo {spec.halo}, {len(bundle.data) / 1000:.0f} KB")
+    typer.echo(
+        f"{output}: {spec.name}, ×{spec.scale}, {spec.parameters:,} parameters, halo {spec.halo}, {len(bundle.data) / 1000:.0f} KB"
+    )

@@ -20,11 +20,17 @@ __all__ = ["train"]
 def train(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE.toml", help="What to train, and how.")],
     data: Annotated[list[Path], typer.Option("--data", help="Folder of pictures; may be given several times.")],
-    minutes: Annotated[float | None, typer.Option(min=0.01, help="Fit the schedule to this time instead of the steps.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="Fit the schedule to this time instead of the steps.")
+    ] = None,
     run: Annotated[Path | None, typer.Option("--run", help="Folder of the run; runs/NAME where none is given.")] = None,
     device: Annotated[str, typer.Option(help="cpu, or cuda.")] = "cpu",
-    start: Annotated[Path | None, typer.Option("--start", help="Checkpoint (.pt) whose matching weights are used.")] = None,
-    log: Annotated[Path | None, typer.Option("--log", help="Append a line on this run to a table in this file.")] = None,
+    start: Annotated[
+        Path | None, typer.Option("--start", help="Checkpoint (.pt) whose matching weights are used.")
+    ] = None,
+    log: Annotated[
+        Path | None, typer.Option("--log", help="Append a line on this run to a table in this file.")
+    ] = None,
 ) -> None:
     """Train a network from a recipe; the same command goes on with a run that was stopped."""
     require_torch()
@@ -60,7 +66,9 @@ def _default_start(plan: Recipe, folder: Path) -> Path | None:
         return None
     found = folder.parent / plan.train.start / "best.pt"
     if not found.exists():
-        raise TrainingError(f"{plan.name} starts from {plan.train.start}, but {found} is not there; train that first or give --start")
+        raise TrainingError(
+            f"{plan.name} starts from {plan.train.start}, but {found} is not there; train that first or give --start"
+        )
     return found
 
 

@@ -20,13 +20,19 @@ __all__ = ["upscale"]
 def upscale(
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Pictures, or folders of pictures.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="File for one picture; folder for more.")],
-    scale: Annotated[float | None, typer.Option("--scale", "-s", help="How many times larger; 2 where nothing else says.")] = None,
-    model: Annotated[str | None, typer.Option("--model", "-m", help="Name (see 'edgelift models') or bundle file.")] = None,
+    scale: Annotated[
+        float | None, typer.Option("--scale", "-s", help="How many times larger; 2 where nothing else says.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Name (see 'edgelift models') or bundle file.")
+    ] = None,
     engine: Annotated[str, typer.Option(help="openvino, onnxruntime, or auto.")] = "auto",
     device: Annotated[str, typer.Option(help="A device of 'edgelift devices', or auto.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, f32, bf16, f16 or int8.")] = "auto",
     tile: Annotated[str, typer.Option("--tile", "-t", help="auto, or HEIGHTxWIDTH in pixels of the input.")] = "auto",
-    format: Annotated[str | None, typer.Option("--format", "-f", help="png, jpg, webp or tif; else by extension.")] = None,
+    format: Annotated[
+        str | None, typer.Option("--format", "-f", help="png, jpg, webp or tif; else by extension.")
+    ] = None,
     suffix: Annotated[str, typer.Option(help="Added to names in a folder.")] = "_x{scale}",
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP.")] = 95,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")] = False,
@@ -63,9 +69,12 @@ def _run(upscaler: Upscaler, work: list[Job], **options: Any) -> tuple[list[Resu
     results, failures = [], []
     with progress_bar(len(work)) as show:
         for k, job in enumerate(work):
-            name = job.source.name
+
+            def report(done: float, before: int = k, name: str = job.source.name) -> None:
+                show(name, before + done)
+
             try:
-                results.append(upscale_file(upscaler, job, report=lambda done, k=k, name=name: show(name, k + done), **options))  # type: ignore[misc]  # mypy and defaults of a lambda
+                results.append(upscale_file(upscaler, job, report=report, **options))
             except EdgeliftError as exc:
                 failures.append((job, str(exc), exc.exit_code))
                 typer.echo("edgelift: " + " ".join(str(exc).split()), err=True)

@@ -29,7 +29,9 @@ def check_image(image: object) -> Picture:
     if not isinstance(image, np.ndarray):
         raise RequestError(f"expected a numpy array (height × width × 3), got {type(image).__name__}")
     if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise RequestError(f"expected an array of shape (height, width, 3) with both sides at least 1, got {image.shape}")
+        raise RequestError(
+            f"expected an array of shape (height, width, 3) with both sides at least 1, got {image.shape}"
+        )
     if image.dtype.name not in PEAK:
         raise RequestError(f"expected uint8, uint16 or float32 samples, got {image.dtype}")
     return image
@@ -45,12 +47,14 @@ def shave(image: NDArray[Any], border: int) -> NDArray[Any]:
     if border == 0:
         return image
     if min(image.shape[:2]) <= 2 * border:
-        raise RequestError(f"a picture of {image.shape[1]}×{image.shape[0]} has nothing left without a border of {border} pixels")
+        raise RequestError(
+            f"a picture of {image.shape[1]}×{image.shape[0]} has nothing left without a border of {border} pixels"
+        )
     return image[border:-border, border:-border]
 
 
 def round_to(image: NDArray[Any], dtype: np.dtype[Any]) -> Picture:
     """`image` (float, already on the scale of `dtype`) clipped and, for integer types, rounded half up."""
     if dtype.kind == "f":
-        return np.clip(image, 0.0, PEAK[dtype.name]).astype(dtype)
-    return np.clip(np.floor(image + 0.5), 0, PEAK[dtype.name]).astype(dtype)
+        return np.asarray(np.clip(image, 0.0, PEAK[dtype.name]), dtype)
+    return np.asarray(np.clip(np.floor(image + 0.5), 0, PEAK[dtype.name]), dtype)

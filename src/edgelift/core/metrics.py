@@ -39,7 +39,9 @@ def ssim(result: NDArray[Any], truth: NDArray[Any], *, peak: float = 255.0) -> f
     Raises `RequestError` for sides under 11 pixels, where the window does not fit.
     """
     if result.shape != truth.shape or result.ndim != 2 or min(result.shape) < 11:
-        raise RequestError(f"SSIM compares two planes of one shape, at least 11×11, got {result.shape} and {truth.shape}")
+        raise RequestError(
+            f"SSIM compares two planes of one shape, at least 11×11, got {result.shape} and {truth.shape}"
+        )
     window = np.exp(-((np.arange(11) - 5) ** 2) / (2 * 1.5**2))
     window /= window.sum()
     a, b = result.astype(np.float64), truth.astype(np.float64)

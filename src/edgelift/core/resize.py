@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelift.core.errors import RequestError
-from edgelift.core.image import PEAK, Picture, round_to
+from edgelift.core.image import Picture, round_to
 
 __all__ = ["KERNELS", "Resizer", "Taps", "apply_taps", "resize", "taps"]
 

@@ -82,7 +82,11 @@ class ModelSpec:
             (self.task not in TASKS, "task", " or ".join(TASKS)),
             (min(self.parameters, self.macs) < 0, "parameters", "parameters and macs of at least 0"),
             (not self.variants or not all(isinstance(v, str) for v in self.variants), "variants", "at least one name"),
-            (not self.name or not self.name.isprintable() or len(self.name) > 100, "name", "1 to 100 printable characters"),
+            (
+                not self.name or not self.name.isprintable() or len(self.name) > 100,
+                "name",
+                "1 to 100 printable characters",
+            ),
         ]
         for wrong, name, expected in problems:
             if wrong:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -28,7 +30,10 @@ def core_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     return [node for node in graph.node if wanted.intersection(node.output)]
 
 
-def _chain(start: str, steps: list[tuple[str, tuple[str, ...], dict[str, object]]], end: str) -> list[onnx.NodeProto]:
+Step = tuple[str, tuple[str, ...], dict[str, Any]]
+
+
+def _chain(start: str, steps: list[Step], end: str) -> list[onnx.NodeProto]:
     """Nodes that lead from the tensor `start` to `end`; a step is (operator, further inputs, attributes)."""
     names = [start, *(f"_{end}_{k}" for k in range(1, len(steps))), end]
     return [
@@ -46,15 +51,17 @@ def blocks_model(bundle: Bundle, samples: str) -> onnx.ModelProto:
     nodes = core_nodes(model.graph)
     used = {name for node in nodes for name in node.input}
     weights = [t for t in model.graph.initializer if t.name in used]
-    limits = [numpy_helper.from_array(np.float32(v), name) for v, name in ((0.0, "_black"), (255.0, "_white"))]
-    to_planes = ("Transpose", (), {"perm": [0, 3, 1, 2]})
-    clip, to_pixels = ("Clip", ("_black", "_white"), {}), ("Transpose", (), {"perm": [0, 2, 3, 1]})
+    limits = [numpy_helper.from_array(np.array(v, np.float32), name) for v, name in ((0.0, "_black"), (255.0, "_white"))]
+    to_planes: Step = ("Transpose", (), {"perm": [0, 3, 1, 2]})
+    clip: Step = ("Clip", ("_black", "_white"), {})
+    to_pixels: Step = ("Transpose", (), {"perm": [0, 2, 3, 1]})
     if samples == "uint8":
         element = TensorProto.UINT8
-        before = [("Cast", (), {"to": TensorProto.FLOAT}), to_planes]
+        before: list[Step] = [("Cast", (), {"to": TensorProto.FLOAT}), to_planes]
         after = [clip, ("Round", (), {}), to_pixels, ("Cast", (), {"to": element})]
     else:
-        element, before, after = TensorProto.FLOAT, [to_planes], [clip, to_pixels]
+        element = TensorProto.FLOAT
+        before, after = [to_planes], [clip, to_pixels]
     made = helper.make_graph(
         [*_chain("image", before, CORE_IN), *nodes, *_chain(CORE_OUT, after, "blocks")],
         model.graph.name,

@@ -68,7 +68,9 @@ def parse_bundle(data: bytes, source: str = "bundle") -> Bundle:
         raise BundleError(f"{source}: not an ONNX file, or a damaged one") from exc
     facts = {entry.key: entry.value for entry in model.metadata_props}
     if KEY_VERSION not in facts:
-        raise BundleError(f"{source}: no edgelift facts in it; it is not a bundle" if data else f"{source}: an empty file")
+        raise BundleError(
+            f"{source}: no edgelift facts in it; it is not a bundle" if data else f"{source}: an empty file"
+        )
     if facts[KEY_VERSION] != str(VERSION):
         raise BundleError(
             f"{source}: bundle format {facts[KEY_VERSION][:20]!r}, this edgelift reads {VERSION}; a newer edgelift may read it"
@@ -87,7 +89,9 @@ def _check_graph(model: onnx.ModelProto, spec: ModelSpec) -> None:
         raise BundleError(f"the graph has {len(graph.node)} nodes; at most {MAX_NODES} are read")
     for node in graph.node:
         if node.domain not in DOMAINS:
-            raise BundleError(f"the graph uses the operator {node.op_type!r} of {node.domain!r}; only standard ONNX is run")
+            raise BundleError(
+                f"the graph uses the operator {node.op_type!r} of {node.domain!r}; only standard ONNX is run"
+            )
         if any(a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for a in node.attribute):
             raise BundleError(f"the operator {node.op_type!r} holds a graph of its own; a bundle has one plain graph")
     if model.functions:
@@ -122,7 +126,9 @@ def _elements(tensor: onnx.TensorProto) -> int:
 def _check_value(values: Iterable[onnx.ValueInfoProto], name: str) -> None:
     found = list(values)
     if [v.name for v in found] != [name]:
-        raise BundleError(f"the graph must have exactly {name!r} there, it has {', '.join(v.name for v in found)[:200] or 'nothing'}")
+        raise BundleError(
+            f"the graph must have exactly {name!r} there, it has {', '.join(v.name for v in found)[:200] or 'nothing'}"
+        )
     tensor = found[0].type.tensor_type
     dims = tensor.shape.dim
     if tensor.elem_type != UINT8 or len(dims) != 4 or dims[3].dim_value != 3 or any(d.dim_value for d in dims[:3]):

@@ -28,7 +28,7 @@ def _bicubic_blocks(scale: int) -> np.ndarray:
     for i in range(scale):
         row = 2 * scale + i
         np.add.at(line[i], middle.index[row], middle.weight[row])
-    return np.einsum("ia,jb->ijab", line, line)
+    return np.asarray(np.einsum("ia,jb->ijab", line, line))
 
 
 class FixedConv(nn.Conv2d):
@@ -62,5 +62,5 @@ class LumaNetwork(Network):
     def core(self, x: Tensor) -> Tensor:
         """Blocks of the larger picture."""
         colours = self.colours(functional.pad(x, (2, 2, 2, 2), mode="replicate"))
-        spread: Tensor = self.spread(self.blocks_of(self.to_luma(x)))
-        return spread + colours
+        blocks: Tensor = self.spread(self.blocks_of(self.to_luma(x))) + colours
+        return blocks

@@ -8,14 +8,15 @@ ordered (row in block, column in block, colour), the order in which the shuffle 
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Network", "RunsAsConv", "conv", "parameters", "shuffle_blocks"]
+__all__ = ["Network", "Padding", "RunsAsConv", "conv", "parameters", "shuffle_blocks"]
 
-PADDINGS = ("zeros", "replicate")
+Padding = Literal["zeros", "replicate"]
+PADDINGS: tuple[Padding, ...] = ("zeros", "replicate")
 
 
 class RunsAsConv(nn.Module):

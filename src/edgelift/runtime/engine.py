@@ -15,7 +15,17 @@ from edgelift.core.errors import EngineError
 from edgelift.core.spec import ModelSpec
 from edgelift.io.bundle import Bundle
 
-__all__ = ["PRECISIONS", "Availability", "Device", "Engine", "EngineKind", "Limits", "Options", "blocks_shape", "check_run"]
+__all__ = [
+    "PRECISIONS",
+    "Availability",
+    "Device",
+    "Engine",
+    "EngineKind",
+    "Limits",
+    "Options",
+    "blocks_shape",
+    "check_run",
+]
 
 PRECISIONS = ("auto", "f32", "bf16", "f16", "int8")
 SAMPLES = ("uint8", "float32")
@@ -105,7 +115,9 @@ def check_run(engine: Engine, batch: NDArray[Any], variant: int, out: NDArray[An
     """Raise `EngineError` where the arguments of `Engine.run` are not as the protocol says."""
     spec, limits = engine.spec, engine.limits
     if batch.ndim != 4 or batch.shape[3] != 3 or 0 in batch.shape or batch.dtype.name != samples:
-        raise EngineError(f"expected windows of shape (n, height, width, 3) and type {samples}, got {batch.shape} {batch.dtype}")
+        raise EngineError(
+            f"expected windows of shape (n, height, width, 3) and type {samples}, got {batch.shape} {batch.dtype}"
+        )
     if len(batch) > limits.max_batch:
         raise EngineError(f"at most {limits.max_batch} windows in one batch, got {len(batch)}")
     if limits.shapes and batch.shape[1:3] not in limits.shapes:

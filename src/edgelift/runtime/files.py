@@ -56,7 +56,9 @@ class _PictureSource:
 
 
 def _inside(folder: Path) -> list[Path]:
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file() and not p.name.startswith("."))
+    found = sorted(
+        p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file() and not p.name.startswith(".")
+    )
     if not found:
         raise InputError(f"{folder}: no pictures in this folder ({', '.join(sorted(SUFFIXES))})")
     return found
@@ -97,7 +99,9 @@ def _refuse_twins(made: Iterable[Job]) -> None:
     seen: dict[Path, Path] = {}
     for job in made:
         if job.target in seen:
-            raise RequestError(f"{seen[job.target]} and {job.source} would both become {job.target}; rename one or split the run")
+            raise RequestError(
+                f"{seen[job.target]} and {job.source} would both become {job.target}; rename one or split the run"
+            )
         seen[job.target] = job.source
 
 

@@ -54,7 +54,7 @@ def _cut(rows: Rows, window: Window) -> NDArray[Any]:
 def _to_samples(part: NDArray[Any]) -> NDArray[Any]:
     """A window as engines take it: 16-bit values go to the float range 0 … 255."""
     if part.dtype == np.uint16:
-        return np.multiply(part, np.float32(1 / 257), dtype=np.float32)
+        return np.asarray(np.multiply(part, np.float32(1 / 257), dtype=np.float32))
     return np.require(part, requirements=["C", "W"])  # engines share the memory, and OpenVINO wants it writable
 
 

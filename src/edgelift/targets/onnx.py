@@ -69,7 +69,9 @@ def _name_weights(graph: onnx.GraphProto, weights: dict[str, Tensor]) -> None:
         wanted = value.detach().cpu().numpy()
         if _restore_bias(graph, name, wanted):
             continue
-        twin = next((k for k, v in held.items() if v.size == wanted.size and np.array_equal(v.ravel(), wanted.ravel())), None)
+        twin = next(
+            (k for k, v in held.items() if v.size == wanted.size and np.array_equal(v.ravel(), wanted.ravel())), None
+        )
         if twin is None:
             raise RequestError(f"the exporter lost the weights {name!r}; this network cannot be exported")
         graph.initializer.append(numpy_helper.from_array(held[twin], name))
@@ -117,7 +119,7 @@ def export(network: Network, spec: ModelSpec) -> onnx.ModelProto:
         after.append(helper.make_node("DepthToSpace", ["blocks"], ["planes"], blocksize=spec.shuffle, mode="DCR"))
         last = "planes"
     after.append(helper.make_node("Transpose", [last], ["larger"], perm=[0, 2, 3, 1]))
-    limits = [numpy_helper.from_array(np.float32(v), name) for v, name in ((0.0, "black"), (255.0, "white"))]
+    limits = [numpy_helper.from_array(np.array(v, np.float32), name) for v, name in ((0.0, "black"), (255.0, "white"))]
     graph = helper.make_graph(
         [*before, *core.node, *after],
         spec.name,

@@ -43,7 +43,9 @@ def axis(length: int, tile: int, halo: int | None, multiple_of: int = 1) -> list
         )
     step = (tile - 2 * halo) // multiple_of * multiple_of
     if step < 1:
-        raise RequestError(f"a tile side of {tile} leaves nothing inside a halo of {halo}; take at least {2 * halo + multiple_of}")
+        raise RequestError(
+            f"a tile side of {tile} leaves nothing inside a halo of {halo}; take at least {2 * halo + multiple_of}"
+        )
     last = _up(length, multiple_of) - tile
     starts = [*range(0, last, step), last]
     cuts = [0, *(start + halo for start in starts[1:]), length]

@@ -63,9 +63,7 @@ def _pair(path: Path, scale: int) -> Pair:
     return Pair(path.stem, low, high)
 
 
-def load_pairs(
-    paths: Sequence[Path], scale: int, least: int = 1, report: Callable[[str], None] = print
-) -> list[Pair]:
+def load_pairs(paths: Sequence[Path], scale: int, least: int = 1, report: Callable[[str], None] = print) -> list[Pair]:
     """Pairs for all of `paths` that can be read and whose reduction has at least `least` pixels a side.
 
     Those that cannot are named through `report`; raises `TrainingError` where none is left.

@@ -106,7 +106,8 @@ def train(
     part = recipe.train
     where = torch.device(device)
     torch.manual_seed(part.seed)
-    network = zoo.build(recipe.network.architecture, **recipe.network.config).to(where, memory_format=torch.channels_last)
+    network = zoo.build(recipe.network.architecture, **recipe.network.config).to(where)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this form
     averaged = copy.deepcopy(network).requires_grad_(False)
     optimiser = torch.optim.Adam(network.parameters(), lr=part.lr)
 
@@ -164,10 +165,13 @@ def train(
         loss = LOSSES[part.loss](result.float(), high)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own annotation lacks
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        slope = nn.utils.clip_grad_norm_(network.parameters(), 1.0).item()
         losses.append(loss.item())
-        if not math.isfinite(losses[-1]):
-            raise TrainingError(f"{recipe.name}: the loss became {losses[-1]} at step {step}; the last good state is {last}")
+        if not math.isfinite(losses[-1] + slope):  # a finite loss can have a gradient that is not
+            kept = f"the last good state is {last}" if last.exists() else "nothing was saved yet"
+            raise TrainingError(
+                f"{recipe.name}: the loss became {losses[-1]}, its gradient {slope}, at step {step}; {kept}"
+            )
         optimiser.step()
         _average(averaged, network, min(part.ema, (1 + step) / (10 + step)))
         step += 1

@@ -88,7 +88,7 @@ def _part(kind: type[Any], table: dict[str, Any], where: str) -> Any:
     if unknown := sorted(set(table) - set(known)):
         raise RecipeError(f"{where}: unknown field {unknown[0]!r}; known are {', '.join(sorted(known))}")
     for name, value in table.items():
-        default = known[name].default
+        default: Any = known[name].default
         kinds = (int, float) if isinstance(default, float) else type(default)
         if not isinstance(value, kinds) or isinstance(value, bool):
             raise RecipeError(f"{where}.{name}: expected {type(default).__name__}, got {value!r}")

@@ -88,7 +88,9 @@ class OpenVINOEngine:
         core = _core()
         self.device = "CPU" if options.device == "auto" else options.device.upper()
         if self.device.split(".")[0] not in {d.split(".")[0] for d in core.available_devices}:
-            raise RequestError(f"OpenVINO has no device {self.device!r} here; it has {', '.join(core.available_devices)}")
+            raise RequestError(
+                f"OpenVINO has no device {self.device!r} here; it has {', '.join(core.available_devices)}"
+            )
         known = _device(core, self.device)
         self.precision = known.default if options.precision == "auto" else options.precision
         if options.precision == "auto" and options.samples == "float32":
