@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
 from collections.abc import Sequence
+from typing import cast
 
-import click
 import typer
 
 from edgelift import __version__
@@ -15,6 +17,10 @@ from edgelift.core.errors import EdgeliftError
 __all__ = ["app", "run"]
 
 INTERRUPTED = 130
+# Typer carries a click of its own in newer versions and uses the installed one in older: take the base it really uses.
+_UsageError = cast(
+    type[typer.BadParameter], next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+)
 
 app = typer.Typer(
     name="edgelift", no_args_is_help=True, rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False,
@@ -46,16 +52,17 @@ app.command("export")(export.export)
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; the exit code. Errors made on purpose become one line each."""
+    with contextlib.suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = app(list(arguments), standalone_mode=False, prog_name="edgelift")
     except EdgeliftError as exc:
         return _fail(str(exc), exc.exit_code)
-    except click.exceptions.Exit as exc:
+    except typer.Exit as exc:
         return exc.exit_code
-    except click.ClickException as exc:
-        exc.show()
-        return exc.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except _UsageError as exc:
+        return _fail(f"{exc.format_message().rstrip('.')}; see edgelift --help", 2)
+    except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted; nothing half-written was left", INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()

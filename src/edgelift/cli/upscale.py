@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,9 @@ import typer
 from edgelift.cli.show import progress_bar
 
 if TYPE_CHECKING:
-    from edgelift.runtime.files import Job, Result
+    from edgelift.runtime.batch import Outcome
+    from edgelift.runtime.files import Job
+    from edgelift.runtime.sizes import Goal, SizedUpscaler
     from edgelift.runtime.upscaler import Upscaler
 
 __all__ = ["upscale"]
@@ -21,8 +24,11 @@ def upscale(
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Pictures, or folders of pictures.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="File for one picture; folder for more.")],
     scale: Annotated[
-        float | None, typer.Option("--scale", "-s", help="How many times larger; 2 where nothing else says.")
+        float | None, typer.Option("--scale", "-s", help="How many times larger, such as 3 or 1.7; 2 by default.")
     ] = None,
+    width: Annotated[int | None, typer.Option(min=1, help="Width of the result; the height follows.")] = None,
+    height: Annotated[int | None, typer.Option(min=1, help="Height of the result; the width follows.")] = None,
+    size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT of the result.")] = None,
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Name (see 'edgelift models') or bundle file.")
     ] = None,
@@ -36,64 +42,119 @@ def upscale(
     suffix: Annotated[str, typer.Option(help="Added to names in a folder.")] = "_x{scale}",
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP.")] = 95,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run: skip results that exist.")] = False,
     report: Annotated[Path | None, typer.Option("--json", help="Write what was done to this file.")] = None,
+    events: Annotated[bool, typer.Option("--json-events", help="Print a line of JSON for each event.")] = False,
 ) -> int:
     """Make pictures larger and sharper."""
+    from edgelift.core.errors import RequestError
+    from edgelift.runtime.batch import clear_leftovers
     from edgelift.runtime.files import jobs
-    from edgelift.runtime.upscaler import Upscaler
+    from edgelift.runtime.sizes import Goal, open_upscaler
 
-    with Upscaler(model, scale=scale, engine=engine, device=device, precision=precision, tile=_tile(tile)) as upscaler:
-        work = jobs(inputs, output, upscaler.scale, suffix=suffix, format=format)
-        results, failures = _run(upscaler, work, overwrite=overwrite, format=format, quality=quality)
-        if report is not None:
-            _write_report(report, upscaler, results, failures)
-    if failures and len(work) > 1:
-        typer.echo(f"edgelift: {len(failures)} of {len(work)} pictures failed", err=True)
-    return failures[0][2] if failures else 0
+    if overwrite and resume:
+        raise RequestError(
+            "--overwrite does every picture anew and --resume skips those that are done; give one of them"
+        )
+    goal = Goal(scale, *_sides(width, height, size))
+    options = {"engine": engine, "device": device, "precision": precision, "tile": _tile(tile)}
+    with open_upscaler(model, goal, **options) as upscaler:
+        work = jobs(inputs, output, _label(goal, upscaler), suffix=suffix, format=format)
+        if resume:
+            clear_leftovers(work)
+        began = time.perf_counter()
+        outcomes = _run(upscaler, work, events, resume=resume, overwrite=overwrite, format=format, quality=quality)
+        facts = _facts(upscaler, outcomes, time.perf_counter() - began)
+    if events:
+        typer.echo(json.dumps({"event": "end", **{k: v for k, v in facts.items() if k != "pictures"}}))
+    if report is not None:
+        _write(report, facts)
+    failed = [outcome.error for outcome in outcomes if outcome.error is not None]
+    if len(work) > 1:
+        _summary(outcomes)
+    return failed[0].exit_code if failed else 0
+
+
+def _sides(width: int | None, height: int | None, size: str | None) -> tuple[int | None, int | None]:
+    if size is None:
+        return width, height
+    if width is not None or height is not None:
+        raise typer.BadParameter("give --size, or --width and --height, not both")
+    return _pair(size, "--size is WIDTHxHEIGHT, such as 1920x1080")
 
 
 def _tile(text: str) -> str | tuple[int, int]:
-    if text == "auto":
-        return text
+    return text if text == "auto" else _pair(text, "--tile is auto or HEIGHTxWIDTH, such as 256x320")
+
+
+def _pair(text: str, expected: str) -> tuple[int, int]:
     parts = text.lower().replace("×", "x").split("x")
-    if len(parts) != 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
-        raise typer.BadParameter(f"expected auto or HEIGHTxWIDTH such as 256x320, got {text!r}")
+    if len(parts) != 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise typer.BadParameter(f"{expected}; got {text!r}")
     return int(parts[0]), int(parts[1])
 
 
-def _run(upscaler: Upscaler, work: list[Job], **options: Any) -> tuple[list[Result], list[tuple[Job, str, int]]]:
-    """Do all jobs; one that fails is told and does not stop the others."""
-    from edgelift.core.errors import EdgeliftError
-    from edgelift.runtime.files import upscale_file
+def _label(goal: Goal, upscaler: Upscaler | SizedUpscaler) -> str:
+    """What {scale} stands for in names: the factor, or the size in pixels."""
+    if goal.width and goal.height:
+        return f"{goal.width}x{goal.height}"
+    if goal.width or goal.height:
+        return f"{goal.width}w" if goal.width else f"{goal.height}h"
+    return f"{upscaler.scale:g}"
 
-    results, failures = [], []
+
+def _run(upscaler: Upscaler | SizedUpscaler, work: list[Job], events: bool, **options: Any) -> list[Outcome]:
+    """Do all jobs, telling of failures as they come; the outcomes in the order of the jobs."""
+    from edgelift.runtime.batch import default_workers, run_jobs
+
+    outcomes = []
+    workers = min(len(work), default_workers())
     with progress_bar(len(work)) as show:
-        for k, job in enumerate(work):
-
-            def report(done: float, before: int = k, name: str = job.source.name) -> None:
-                show(name, before + done)
-
-            try:
-                results.append(upscale_file(upscaler, job, report=report, **options))
-            except EdgeliftError as exc:
-                failures.append((job, str(exc), exc.exit_code))
-                typer.echo("edgelift: " + " ".join(str(exc).split()), err=True)
-    return results, failures
+        name = work[0].source.name if len(work) == 1 else f"{len(work)} pictures"
+        for outcome in run_jobs(upscaler, work, workers=workers, report=lambda done: show(name, done), **options):
+            outcomes.append(outcome)
+            if events:
+                typer.echo(json.dumps({"event": "picture", **_row(outcome)}, ensure_ascii=False))
+            if outcome.error is not None:
+                typer.echo("edgelift: " + " ".join(str(outcome.error).split()), err=True)
+    return sorted(outcomes, key=lambda outcome: outcome.number)
 
 
-def _write_report(path: Path, upscaler: Upscaler, results: list[Result], failures: list[tuple[Job, str, int]]) -> None:
+def _row(outcome: Outcome) -> dict[str, Any]:
+    row: dict[str, Any] = {"input": str(outcome.job.source), "output": str(outcome.job.target)}
+    if outcome.error is not None:
+        return {**row, "status": "failed", "message": str(outcome.error), "code": outcome.error.exit_code}
+    if outcome.result is None:
+        return {**row, "status": "skipped"}
+    (height, width), (height_out, width_out) = outcome.result.size_in, outcome.result.size_out
+    sizes = {"height": height, "width": width, "height_out": height_out, "width_out": width_out}
+    return {**row, "status": "done", **sizes, "seconds": round(outcome.result.seconds, 4)}
+
+
+def _facts(upscaler: Upscaler | SizedUpscaler, outcomes: list[Outcome], seconds: float) -> dict[str, Any]:
     from edgelift import __version__
+
+    rows = [_row(outcome) for outcome in outcomes]
+    counts = {status: sum(row["status"] == status for row in rows) for status in ("done", "skipped", "failed")}
+    facts = {"edgelift": __version__, "model": upscaler.name, "scale": upscaler.scale, "runs_on": upscaler.runs_on}
+    return {**facts, **counts, "seconds": round(seconds, 3), "pictures": rows}
+
+
+def _write(path: Path, facts: dict[str, Any]) -> None:
     from edgelift.core.errors import OutputError
 
-    facts = {
-        "edgelift": __version__, "model": upscaler.name, "scale": upscaler.scale, "runs_on": upscaler.runs_on,
-        "pictures": [
-            {"input": str(r.job.source), "output": str(r.job.target), "height": r.size_in[0], "width": r.size_in[1],
-             "height_out": r.size_out[0], "width_out": r.size_out[1], "seconds": round(r.seconds, 4)} for r in results
-        ],
-        "failures": [{"input": str(job.source), "message": message, "code": code} for job, message, code in failures],
-    }  # fmt: skip
     try:
         path.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as exc:
         raise OutputError(f"{path}: the report cannot be written ({exc.strerror})") from exc
+
+
+def _summary(outcomes: list[Outcome]) -> None:
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    skipped = sum(outcome.skipped for outcome in outcomes)
+    words = f"{len(outcomes) - len(failed) - skipped} pictures done"
+    words += f", {skipped} skipped" if skipped else ""
+    words += f", {len(failed)} failed:" if failed else ""
+    typer.echo(words, err=True)
+    for outcome in failed:
+        typer.echo(f"  {outcome.job.source}", err=True)

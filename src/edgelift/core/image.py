@@ -55,6 +55,8 @@ def shave(image: NDArray[Any], border: int) -> NDArray[Any]:
 
 def round_to(image: NDArray[Any], dtype: np.dtype[Any]) -> Picture:
     """`image` (float, already on the scale of `dtype`) clipped and, for integer types, rounded half up."""
+    if dtype.name not in PEAK:
+        raise RequestError(f"expected uint8, uint16 or float32 samples, got {dtype}")
     if dtype.kind == "f":
         return np.asarray(np.clip(image, 0.0, PEAK[dtype.name]), dtype)
     return np.asarray(np.clip(np.floor(image + 0.5), 0, PEAK[dtype.name]), dtype)

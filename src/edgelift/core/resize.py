@@ -130,4 +130,5 @@ class Resizer:
 def resize(image: Picture, height: int, width: int, kernel: str = "bicubic", *, antialias: bool = True) -> Picture:
     """`image` (H × W × C or H × W; any type of `core.image`) with `height` × `width` pixels, in the type that came."""
     resizer = Resizer((image.shape[0], image.shape[1]), (height, width), kernel, antialias=antialias)
-    return resizer.strip(image, 0, height)
+    first, last = resizer.reach(0, height)
+    return resizer.strip(image[first:last], 0, height)

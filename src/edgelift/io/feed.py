@@ -97,7 +97,7 @@ class Feed:
 
 
 def tiff_header(height: int, width: int, channels: int, bits: int) -> bytes:
-    """All that stands before the samples of an uncompressed BigTIFF of grey (1), RGB (3) or either with alpha (2, 4)."""
+    """All that stands before the samples of an uncompressed BigTIFF: grey (1), RGB (3), or these with alpha (2, 4)."""
     count = -(-height // TIFF_STRIP_ROWS)
     row_bytes = width * channels * bits // 8
     tags: list[tuple[int, tuple[int, str], int, bytes]] = []

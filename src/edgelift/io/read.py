@@ -8,9 +8,7 @@ temporary file.
 from __future__ import annotations
 
 import os
-import re
 import stat
-from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
@@ -22,40 +20,21 @@ from numpy.typing import NDArray
 
 from edgelift.core.errors import InputError, RequestError
 from edgelift.io.formats import FORMATS, PictureFormat, format_of_bytes
+from edgelift.io.metadata import CONVERTED, Metadata, metadata_of
 from edgelift.io.strips import Rows, Strip, with_hidden_filled
 from edgelift.io.vips import Image, call, vips_errors
 
-__all__ = ["DEFAULT_MAX_PIXELS", "Metadata", "PictureReader", "open_picture"]
+__all__ = ["DEFAULT_MAX_PIXELS", "PictureReader", "open_picture"]
 
 DEFAULT_MAX_PIXELS = 2_000_000_000
 """Height × width beyond which `open_picture` refuses a file unless told otherwise."""
 
-_DAMAGED = "{path}: cannot be decoded, so it may be damaged or cut short ({}); get an intact copy or save it anew as PNG"
+_DAMAGED = "{path}: cannot be decoded and may be damaged or cut short ({}); get an intact copy or save it anew as PNG"
 _HEAD_BYTES = 65_536
 _ANIMATION_CHUNK = b"\0\0\0\x08acTL"  # of PNG, always before the first IDAT
 
 _PLAIN = {"b-w": 1, "grey16": 1, "srgb": 3, "rgb16": 3}
 """libvips' names of the colour spaces that are passed through, and their number of colour channels."""
-_CONVERTED = ("cmyk", "labs", "labq")
-
-_KEPT = re.compile(
-    r"(icc-profile|exif|xmp|iptc|jpeg-thumbnail)-data|exif-ifd.*|png-comment-.*|resolution-unit|image-description"
-)
-_XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:=[\"']|>))[2-8]")
-
-
-@dataclass(frozen=True)
-class Metadata:
-    """What a picture says beside its pixels, ready for another picture of the same content and orientation."""
-
-    fields: tuple[tuple[str, int, Any], ...]
-    """Name, GType and value of each libvips field: ICC profile, EXIF, XMP, IPTC, PNG texts."""
-    resolution: tuple[float, float]
-    """Pixels per millimetre, across and down."""
-
-    def has(self, name: str) -> bool:
-        """Whether a field of that name is kept."""
-        return any(name == field for field, _, _ in self.fields)
 
 
 class PictureReader:
@@ -156,8 +135,7 @@ def _open(path: Path, file: FileIO, max_pixels: int) -> PictureReader:
     turned = orientation in range(2, 9)
     if turned:
         image = image.autorot()
-    metadata = _metadata(image, turned)
-    return PictureReader(path, _plain(path, image), metadata)
+    return PictureReader(path, _plain(path, image), metadata_of(image, turned))
 
 
 def _identify(path: Path, file: FileIO) -> PictureFormat:
@@ -189,14 +167,14 @@ def _field(image: Image, name: str, default: int) -> int:
 
 def _plain(path: Path, image: Image) -> Image:
     """`image` as 1 … 4 channels of grey or RGB and alpha, 8 or 16 bits each."""
-    if image.interpretation in _CONVERTED:
+    if image.interpretation in CONVERTED:
         image = _to_srgb(image)
     if image.format not in ("uchar", "ushort"):
-        raise InputError(f"{path}: holds {image.format} samples, and whole numbers of 8 or 16 bits can be read; convert it")
+        raise InputError(f"{path}: holds {image.format} samples; save it with whole numbers of 8 or 16 bits a channel")
     colours = _PLAIN.get(image.interpretation, 0)
     if image.bands - colours not in (0, 1):
         what = f"{image.bands} channels of colour space {image.interpretation}"
-        raise InputError(f"{path}: holds {what}, and grey, RGB, CMYK or Lab with at most one alpha can be read; convert it")
+        raise InputError(f"{path}: holds {what}; save it as grey, RGB, CMYK or Lab with at most one alpha channel")
     return image
 
 
@@ -205,15 +183,3 @@ def _to_srgb(image: Image) -> Image:
     if image.interpretation == "cmyk" and image.get_typeof("icc-profile-data"):
         return image.icc_transform("srgb", embedded=True, input_profile="cmyk", depth=16 if deep else 8)
     return image.colourspace("rgb16" if deep else "srgb")
-
-
-def _metadata(image: Image, turned: bool) -> Metadata:
-    fields = {name: image.get(name) for name in image.get_fields() if _KEPT.fullmatch(name)}
-    if image.interpretation in _CONVERTED:
-        fields.pop("icc-profile-data", None)  # it describes the samples before they became sRGB
-    if turned:
-        fields.pop("jpeg-thumbnail-data", None)  # which is not turned
-        if "xmp-data" in fields:
-            fields["xmp-data"] = _XMP_ORIENTATION.sub(rb"\g<1>1", fields["xmp-data"])
-    kinds = {name: image.get_typeof(name) for name in fields}
-    return Metadata(tuple((name, kinds[name], value) for name, value in fields.items()), (image.xres, image.yres))

@@ -13,8 +13,7 @@ from edgelift.core.errors import EdgeliftError
 
 __all__ = ["Image", "call", "vips_errors"]
 
-Image = Any
-"""A `pyvips.Image`, whose attributes and operations are made at run time, so that no type says more."""
+Image = pyvips.Image
 
 # Cached operations would keep every picture of a long run and its open file alive; each is read once only.
 pyvips.cache_set_max(0)

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from edgelift.core.errors import OutputError, RequestError
 from edgelift.io.feed import Feed
 from edgelift.io.formats import FORMATS, PictureFormat, format_of_suffix
+from edgelift.io.metadata import describe
 from edgelift.io.read import PictureReader
-from edgelift.io.vips import Image, call, vips_errors
+from edgelift.io.vips import call, vips_errors
 
 __all__ = ["PictureWriter", "create_picture"]
 
@@ -40,10 +41,19 @@ class PictureWriter:
     width: int
 
     def __init__(
-        self, path: Path, height: int, width: int, like: PictureReader, kind: PictureFormat, quality: int, overwrite: bool
+        self,
+        path: Path,
+        height: int,
+        width: int,
+        like: PictureReader,
+        kind: PictureFormat,
+        *,
+        overwrite: bool,
+        quality: int,
     ) -> None:
         self.path, self.height, self.width = path, height, width
-        self._like, self._kind, self._quality, self._overwrite = like, kind, quality, overwrite
+        self._like, self._kind, self._overwrite, self._quality = like, kind, overwrite, quality
+        self._channels = (1 if like.grey else 3) + like.alpha
         self._written = 0
         self._error: BaseException | None = None
         # Cut, since a name has at most 255 bytes and the target's may need them all.
@@ -51,12 +61,12 @@ class PictureWriter:
         self._file = -1
 
     def __enter__(self) -> Self:
-        channels = (1 if self._like.grey else 3) + self._like.alpha
-        self._feed = Feed(self.height, self.width, channels, 8 * self._like.dtype.itemsize)
+        self._feed = Feed(self.height, self.width, self._channels, 8 * self._like.dtype.itemsize)
         self._thread = Thread(target=self._encode, name="edgelift-encoder", daemon=True)
         try:
             # Readable too, because the TIFF encoder goes back to what it wrote.
-            self._file = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+            self._file = os.open(self._temporary, flags, 0o666)
         except OSError as exc:
             raise self._failed(exc) from exc
         self._thread.start()
@@ -106,8 +116,8 @@ class PictureWriter:
     def _encode(self) -> None:
         """In the encoder's thread: from the first row to the last byte."""
         try:
-            with vips_errors(OutputError, f"{self.path}: cannot be written ({{}}); check the disk's free space"):
-                image = self._described(self._feed.image())
+            with vips_errors(OutputError, f"{self.path}: cannot be written ({{}}); check the disk's space"):
+                image = describe(self._feed.image(), self._like.metadata)
                 target = pyvips.Target.new_to_descriptor(self._file)  # which duplicates the descriptor
                 call(self._kind.saver, image, target, **self._saver_options())
         except BaseException as exc:
@@ -115,27 +125,22 @@ class PictureWriter:
         finally:
             self._feed.stop()
 
-    def _described(self, image: Image) -> Image:
-        across, down = self._like.metadata.resolution
-        image = image.copy(xres=across, yres=down)
-        for name, kind, value in self._like.metadata.fields:
-            image.set_type(kind, name, value)
-        return image
-
     def _saver_options(self) -> dict[str, Any]:
         options = dict(self._kind.options)
         if self._kind.quality is not None:
             options[self._kind.quality] = self._quality
-        channels = (1 if self._like.grey else 3) + self._like.alpha
-        if self.height * self.width * channels * self._like.dtype.itemsize >= HUGE_BYTES:
+        if self.height * self.width * self._channels * self._like.dtype.itemsize >= HUGE_BYTES:
             options.update(self._kind.huge)
-        if not self._like.metadata.has("exif-data"):
-            options["keep"] = "xmp|iptc|icc|other"  # libvips would make up an EXIF block
+        metadata = self._like.metadata
+        if not metadata.has("exif-data") and (self._kind.density or metadata.resolution is None):
+            options["keep"] = "xmp|iptc|icc|other"  # libvips would make up an EXIF block that says nothing
         return options
 
     def _finish(self) -> None:
         if self._written < self.height:
-            raise OutputError(f"{self.path}: got {self._written} of {self.height} rows, so nothing was written; write them all")
+            raise OutputError(
+                f"{self.path}: got {self._written} of {self.height} rows, so no file was made; write all rows"
+            )
         self._thread.join()
         if self._error is not None:
             self._raise_error()
@@ -151,10 +156,11 @@ class PictureWriter:
     def _raise_error(self) -> None:
         if isinstance(self._error, OutputError):
             raise self._error
-        raise OutputError(f"{self.path}: the encoder stopped early ({self._error}); please report this") from self._error
+        reason = f"{self.path}: the encoder stopped early ({self._error!r}); please report this"
+        raise OutputError(reason) from self._error
 
     def _failed(self, error: OSError) -> OutputError:
-        return OutputError(f"{self.path}: cannot be written ({error.strerror}); check the folder and the disk's free space")
+        return OutputError(f"{self.path}: cannot be written ({error.strerror}); check the folder and the disk's space")
 
 
 def create_picture(
@@ -185,9 +191,10 @@ def create_picture(
     if not 1 <= height <= kind.max_side or not 1 <= width <= kind.max_side:
         wide = [row.suffixes[0] for row in _able(like) if max(height, width) <= row.max_side]
         advice = f"choose {' or '.join(wide)}" if wide else "choose another size"
-        raise OutputError(f"{path}: {kind.name} holds 1 to {kind.max_side} pixels a side, not {width}×{height}; {advice}")
+        size = f"{kind.name} holds 1 to {kind.max_side} pixels a side, not {width}×{height}"
+        raise OutputError(f"{path}: {size}; {advice}")
     _require_target(path, like.path, overwrite)
-    return PictureWriter(path, height, width, like, kind, quality, overwrite)
+    return PictureWriter(path, height, width, like, kind, overwrite=overwrite, quality=quality)
 
 
 def _able(like: PictureReader) -> list[PictureFormat]:

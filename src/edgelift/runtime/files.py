@@ -6,17 +6,16 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from edgelift.core.errors import InputError, OutputError, RequestError
 from edgelift.io.pictures import SUFFIXES, PictureReader, create_picture, open_picture
 from edgelift.runtime.pipeline import Report
-from edgelift.runtime.rows import CallbackTarget, Rows
-from edgelift.runtime.upscaler import Upscaler
+from edgelift.runtime.rows import CallbackTarget, Rows, Source, Target
 
-__all__ = ["Job", "Result", "jobs", "upscale_file"]
+__all__ = ["Job", "Result", "Upscaling", "jobs", "upscale_file"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,16 @@ class Result:
     """From opening the one file to closing the other."""
 
 
+class Upscaling(Protocol):
+    """What upscales a picture: `Upscaler` and `SizedUpscaler`."""
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """The result's (height, width)."""
+
+    def run(self, source: Source, target: Target, report: Report = ...) -> None:
+        """Upscale `source` into `target`."""
+
+
 class _PictureSource:
     """A picture file as rows; its alpha is a second layer."""
 
@@ -55,9 +64,16 @@ class _PictureSource:
         return np.stack([colour, np.repeat(alpha[:, :, None], 3, axis=2)])
 
 
-def _inside(folder: Path) -> list[Path]:
+def _inside(folder: Path, output: Path) -> list[Path]:
+    """Pictures under `folder`, but for hidden files and, where results go below it, results."""
+    away = output.resolve() if output.resolve() != folder.resolve() else None
     found = sorted(
-        p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file() and not p.name.startswith(".")
+        p
+        for p in folder.rglob("*")
+        if p.suffix.lower() in SUFFIXES
+        and p.is_file()
+        and not p.name.startswith(".")
+        and (away is None or away not in p.resolve().parents)
     )
     if not found:
         raise InputError(f"{folder}: no pictures in this folder ({', '.join(sorted(SUFFIXES))})")
@@ -65,11 +81,11 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def jobs(
-    inputs: Sequence[Path], output: Path, scale: float, *, suffix: str = "_x{scale}", format: str | None = None
+    inputs: Sequence[Path], output: Path, scale: str, *, suffix: str = "_x{scale}", format: str | None = None
 ) -> list[Job]:
     """What to do for `inputs` (files and folders) and `output` (a file for one input file, else a folder).
 
-    In a folder a result is called as its source, plus `suffix`, plus the extension of `format` (png where none is
+    In a folder a result is called as its source, plus `suffix` with `scale` in it, plus the extension of `format` (png where none is
     given); subfolders are kept. Raises `InputError` for what does not exist or holds no pictures, `RequestError` where
     two results would have one name.
     """
@@ -81,14 +97,14 @@ def jobs(
     if output.exists() and not output.is_dir():
         raise OutputError(f"{output}: is a file; several pictures need a folder to go to")
     try:
-        ending = suffix.format(scale=f"{scale:g}")
+        ending = suffix.format(scale=scale)
     except (KeyError, IndexError, ValueError) as exc:
         raise RequestError(f"the suffix {suffix!r} may hold {{scale}} and no other braces") from exc
     extension = "." + (format or "png").lstrip(".").lower()
     made = [
         Job(path, output / path.relative_to(root).parent / f"{path.stem}{ending}{extension}")
         for given in inputs
-        for root, paths in [(given, _inside(given)) if given.is_dir() else (given.parent, [given])]
+        for root, paths in [(given, _inside(given, output)) if given.is_dir() else (given.parent, [given])]
         for path in paths
     ]
     _refuse_twins(made)
@@ -105,15 +121,31 @@ def _refuse_twins(made: Iterable[Job]) -> None:
         seen[job.target] = job.source
 
 
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Size and time of change; None where the file cannot be asked, which reading it will explain."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_size, facts.st_mtime_ns
+
+
 def upscale_file(
-    upscaler: Upscaler, job: Job, *, overwrite: bool = False, format: str | None = None, report: Report = lambda done: None,
+    upscaler: Upscaling,
+    job: Job,
+    *,
+    overwrite: bool = False,
+    format: str | None = None,
+    report: Report = lambda done: None,
     **options: Any,
-) -> Result:  # fmt: skip
+) -> Result:
     """Upscale `job.source` to `job.target`, which is complete afterwards or, after an error, not there.
 
-    `options` go to `create_picture`. Raises `InputError`, `OutputError`, `EngineError`.
+    `options` go to `create_picture`. Raises `InputError` (also for a file that changes while it is read), `OutputError`,
+    `EngineError`.
     """
     began = time.perf_counter()
+    before = _stamp(job.source)
     with open_picture(job.source) as reader:
         source = _PictureSource(reader)
         size_in = (reader.height, reader.width)
@@ -124,4 +156,6 @@ def upscale_file(
                 writer.write(strip[0], strip[1, :, :, 1] if len(strip) > 1 else None)
 
             upscaler.run(source, CallbackTarget(source.layers, size_out[1], source.dtype, take), report)
+            if _stamp(job.source) != before:
+                raise InputError(f"{job.source}: changed while it was read; run it again when nothing writes to it")
     return Result(job, size_in, size_out, time.perf_counter() - began)

@@ -186,7 +186,7 @@ def train(
                 best_psnr = score
                 checkpoint(state=False).save(best)
             checkpoint(state=True).save(last)
-            left = seconds * (1 / max(share(), 1e-9) - 1)
+            left = max(0.0, seconds * (1 / max(share(), 1e-9) - 1))
             report(Progress(step, min(share(), 1), seconds, left, float(np.mean(losses)), score))
             losses.clear()
             clock = time.monotonic()  # validation is not training time

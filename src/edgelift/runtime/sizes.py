@@ -1,0 +1,166 @@
+"""Any size: the next larger network scale, twice where one is not enough, then an antialiased reduction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from edgelift.core.errors import RequestError
+from edgelift.core.image import Picture, check_image
+from edgelift.core.resize import KERNELS
+from edgelift.runtime.models import DEFAULTS
+from edgelift.runtime.pipeline import Report, interpolate
+from edgelift.runtime.relay import Relay, run_stages
+from edgelift.runtime.rows import ArraySource, ArrayTarget, Source, Target
+from edgelift.runtime.upscaler import Upscaler
+
+__all__ = ["Goal", "SizedUpscaler", "open_upscaler", "passes"]
+
+REDUCTION = "bicubic"
+"""The kernel of the last step, widened so that it removes what the smaller size cannot hold."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """How large a result should be: by a factor, or in pixels (one side, the other in proportion, or both)."""
+
+    scale: float | None = None
+    width: int | None = None
+    height: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.scale is not None and (self.width or self.height):
+            raise RequestError("give a scale or a size in pixels, not both")
+        if self.scale is not None and not self.scale > 0:
+            raise RequestError(f"a scale must be above 0, got {self.scale:g}")
+        if any(side is not None and side < 1 for side in (self.width, self.height)):
+            raise RequestError(f"a side must be at least 1 pixel, got {self.width}×{self.height}")
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """The result's (height, width) for a picture of that size."""
+        if self.width and self.height:
+            return self.height, self.width
+        factor = self.scale or (self.width or 0) / width or (self.height or 0) / height
+        return self.height or max(1, round(height * factor)), self.width or max(1, round(width * factor))
+
+
+def passes(factor: float, scales: tuple[int, ...]) -> tuple[int, ...]:
+    """The network scales, one or two, whose product is the least that reaches `factor`; none where it is at most 1.
+
+    Of equal products the fewer passes win, then the larger scale first. Raises `RequestError` beyond two passes.
+    """
+    if factor <= 1:
+        return ()
+    pairs = [(a, b) for a in scales for b in scales if a >= b]
+    able = [chain for chain in [*((s,) for s in scales), *pairs] if _product(chain) >= factor - 1e-9]
+    if not able:
+        most = max(scales) ** 2
+        raise RequestError(f"×{factor:.3g} is more than two passes can do; at most ×{most} with the networks at hand")
+    return min(able, key=lambda chain: (_product(chain), len(chain)))
+
+
+def _product(chain: tuple[int, ...]) -> int:
+    return chain[0] * (chain[1] if len(chain) > 1 else 1)
+
+
+class SizedUpscaler:
+    """Like `Upscaler`, for any size. `model` names one network, or an interpolation, which then goes there in one step;
+    None takes the bundled network of each scale."""
+
+    def __init__(self, goal: Goal, model: str | Path | None = None, **options: Any) -> None:
+        self.goal, self._model, self._options = goal, model, options
+        self._networks: dict[int, Upscaler] = {}
+        self._scales = tuple(DEFAULTS)
+        self._kernel = str(model) if model in KERNELS else REDUCTION
+        self.spec = None
+        if model in KERNELS:
+            self._scales = ()
+        elif model is not None:
+            named = Upscaler(model, **options)
+            if named.spec is None or named.spec.scale < 2:
+                raise RequestError(f"{named.name} cannot reach a size in pixels as a network can; leave --model out")
+            self._scales = (named.spec.scale,)
+            self._networks[named.spec.scale] = named
+        if goal.scale is not None and self._scales:
+            passes(goal.scale, self._scales)  # so that what cannot be reached is known now
+
+    @property
+    def scale(self) -> float | None:
+        """The factor asked for; None where a size in pixels was."""
+        return self.goal.scale
+
+    @property
+    def name(self) -> str:
+        """The network's name, or what stands for several."""
+        return str(self._model) if self._model is not None else "bundled networks"
+
+    @property
+    def runs_on(self) -> str:
+        """Engine, device and precision of the networks used so far."""
+        return ", ".join(sorted({network.runs_on for network in self._networks.values()})) or "interpolation"
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """The result's (height, width)."""
+        return self.goal.size(height, width)
+
+    def _network(self, scale: int) -> Upscaler:
+        if scale not in self._networks:
+            self._networks[scale] = Upscaler(None, scale=scale, **self._options)
+        return self._networks[scale]
+
+    def run(self, source: Source, target: Target, report: Report = lambda done: None) -> None:
+        """Upscale `source` into `target`, strip by strip; `report` follows the last step."""
+        height, width = self.size(source.height, source.width)
+        factor = max(height / source.height, width / source.width)
+        chain = passes(factor, self._scales) if self._scales else ()
+        self._stage([self._network(scale) for scale in chain], (height, width), source, target, report)
+
+    def _stage(
+        self, left: list[Upscaler], size: tuple[int, int], source: Source, target: Target, report: Report
+    ) -> None:
+        if not left:
+            interpolate(self._kernel, size, source, target, report)
+            return
+        between = left[0].size(source.height, source.width)
+        if between == size:
+            left[0].run(source, target, report)
+            return
+        relay = Relay(*between, source.layers, source.dtype)
+        run_stages(
+            lambda into: left[0].run(source, into), lambda out: self._stage(left[1:], size, out, target, report), relay
+        )
+
+    def __call__(self, picture: Picture) -> Picture:
+        """The resized picture; see `Upscaler.__call__`."""
+        picture = check_image(picture)
+        target = ArrayTarget(*self.size(*picture.shape[:2]), picture.dtype)
+        self.run(ArraySource(picture), target)
+        return target.picture
+
+    def close(self) -> None:
+        """Release the engines."""
+        for network in self._networks.values():
+            network.close()
+
+    def __enter__(self) -> SizedUpscaler:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_upscaler(model: str | Path | None = None, goal: Goal = Goal(), **options: Any) -> Upscaler | SizedUpscaler:
+    """An `Upscaler` where one network or interpolation gives `goal` by itself, else a `SizedUpscaler`."""
+    pixels = bool(goal.width or goal.height)
+    if not pixels and (model in KERNELS or goal.scale is None or (model is None and goal.scale in DEFAULTS)):
+        return Upscaler(model, scale=goal.scale, **options)
+    if model is not None and not pixels:
+        named = Upscaler(model, **options)
+        if named.scale == goal.scale:
+            return named
+        named.close()
+    return SizedUpscaler(goal, model, **options)

@@ -1,0 +1,300 @@
+"""What is stated of every network in the zoo, checked on every network in the zoo."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from edgelift.core.errors import RequestError
+from edgelift.nets import zoo
+from edgelift.nets.abpn import RESIDUALS
+from edgelift.nets.network import Network, parameters, shuffle_blocks
+
+SCALES = (2, 3, 4)
+PADDINGS = ("zeros", "replicate")
+CONFIGS: list[tuple[str, dict[str, Any]]] = [
+    *[(name, {"scale": s, "padding": p}) for name in zoo.ARCHITECTURES for s in SCALES for p in PADDINGS],
+    *[("abpn", {"scale": s, "channels": 8, "layers": 2, "residual": r}) for r in RESIDUALS for s in SCALES],
+    ("fsrcnn", {"scale": 2, "channels": 8, "shrunk": 4, "layers": 1}),
+]
+EVERY = pytest.mark.parametrize(
+    ("name", "config"), CONFIGS, ids=[f"{n}-{'-'.join(str(v) for v in c.values())}" for n, c in CONFIGS]
+)
+
+
+def _random(name: str, config: dict[str, Any], seed: int = 0) -> Network:
+    """A network whose weights, slopes and biases are all drawn: new ones have zero biases, which hide mistakes."""
+    torch.manual_seed(seed)
+    network = zoo.build(name, **config)
+    with torch.no_grad():
+        for key, value in network.named_parameters():
+            if key.endswith("bias"):
+                value.uniform_(-0.2, 0.2)
+            elif "slopes" in key:
+                value.uniform_(0.1, 0.9)
+    return network.eval()
+
+
+# -- size and cost
+@EVERY
+def test_the_result_is_scale_times_larger(name: str, config: dict[str, Any]) -> None:
+    network = _random(name, config)
+    for batch, height, width in ((1, 1, 1), (1, 1, 6), (2, 7, 1), (2, 9, 12)):
+        x = torch.rand(batch, 3, height, width)
+        out = network(x)
+        assert out.shape == (batch, 3, height * network.scale, width * network.scale)
+        assert torch.isfinite(out).all()
+        grid = network.scale // network.shuffle
+        assert network.core(x).shape == (batch, 3 * network.shuffle**2, height * grid, width * grid)
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "count"),
+    [
+        ("abpn", {"scale": 3}, 42_539),
+        ("abpn", {"scale": 2}, 756 + 4 * 7056 + 28 * 12 * 9 + 12 * 12 * 9 + 5 * 28 + 2 * 12),
+        ("abpn", {"scale": 4, "channels": 8, "layers": 2}, 216 + 2 * 576 + 8 * 48 * 9 + 48 * 48 * 9 + 3 * 8 + 2 * 48),
+        ("espcn", {"scale": 3}, 22_729),
+        ("espcn-rgb", {"scale": 3}, 3 * 64 * 25 + 64 + 64 * 32 * 9 + 32 + 32 * 27 * 9 + 27),
+        ("fsrcnn", {"scale": 3}, 12_464 + (56 + 12 + 4 * 12 + 56 + 1) + (56 + 12 + 4 * 12 + 56)),  # + biases + PReLU
+        ("fsrcnn", {"scale": 4}, 12_464 + 173 + 172),
+    ],
+)
+def test_parameters_are_those_published_or_counted_by_hand(name: str, config: dict[str, Any], count: int) -> None:
+    assert parameters(zoo.build(name, **config)) == count
+
+
+def test_fsrcnn_has_the_published_number_of_weights() -> None:
+    weights = [p for key, p in zoo.build("fsrcnn").named_parameters() if key.endswith("weight") and "slopes" not in key]
+    assert sum(p.numel() for p in weights) == 12_464
+
+
+def _colour_path(s: int) -> int:
+    return 3 + 3 * 25 * 3 * s**2 + s**2 * 3 * s**2  # to luma, bicubic of the colours, spreading of luma
+
+
+def _macs(name: str, s: int) -> int:
+    if name == "abpn":
+        return 9 * (3 * 28 + 4 * 28 * 28 + 28 * 3 * s**2 + (3 * s**2) ** 2)
+    if name == "espcn":
+        return 25 * 64 + 9 * 64 * 32 + 9 * 32 * s**2 + _colour_path(s)
+    if name == "espcn-rgb":
+        return 25 * 3 * 64 + 9 * 64 * 32 + 9 * 32 * 3 * s**2
+    if name == "fsrcnn":
+        taps = 5 if s == 2 else 3  # low-resolution pixels that a 9×9 kernel of stride s meets along one side
+        return 25 * 56 + 56 * 12 + 4 * 9 * 12 * 12 + 12 * 56 + 56 * s**2 * taps**2 + _colour_path(s)
+    raise AssertionError(f"write down the multiply-adds of {name} here")
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", list(zoo.ARCHITECTURES))
+def test_multiply_adds_are_those_counted_by_hand(name: str, scale: int) -> None:
+    network = zoo.build(name, scale=scale)
+    assert network.macs_per_pixel() == network.macs_per_pixel(side=8) == _macs(name, scale)
+    assert not any(m._forward_hooks for m in network.modules())  # the counters are gone again
+
+
+@pytest.mark.parametrize("residual", RESIDUALS)
+def test_the_residual_form_costs_no_multiply_adds(residual: str) -> None:
+    assert zoo.build("abpn", residual=residual).macs_per_pixel(side=8) == _macs("abpn", 3)
+
+
+# -- the halo
+@functools.cache
+def _positive(name: str, scale: int, residual: str | None, padding: str) -> Network:
+    """All weights above 0, so that with inputs above 0 every path through the network shows in its result."""
+    config: dict[str, Any] = {"scale": scale, "padding": padding, **({"residual": residual} if residual else {})}
+    network = _random(name, config).double()
+    with torch.no_grad():
+        for key, value in network.named_parameters():
+            value.uniform_(0.5, 1.5)
+            if value.dim() == 4:
+                value.div_(value[0].numel())
+            elif key == "deconv.weight":
+                value.div_(value.numel() / scale**2)
+    return network
+
+
+HALO_CASES = [(name, s, None) for name in zoo.ARCHITECTURES for s in SCALES]
+HALO_CASES += [("abpn", s, r) for s in SCALES for r in RESIDUALS if r != "anchor"]  # anchor is the default
+
+
+@pytest.mark.parametrize(("name", "scale", "residual"), HALO_CASES)
+@settings(max_examples=6)
+@given(data=st.data())
+def test_a_pixel_changes_the_result_within_the_halo_and_all_of_it(
+    name: str, scale: int, residual: str | None, data: st.DataObject
+) -> None:
+    """Exactly the pixels at most `halo` away change: a stated halo that is too small or too large fails."""
+    network = _positive(name, scale, residual, data.draw(st.sampled_from(PADDINGS)))
+    halo = network.halo
+    assert halo is not None
+    side = 2 * halo + 5
+    row, column = data.draw(st.integers(0, side - 1)), data.draw(st.integers(0, side - 1))
+    x = torch.rand(1, 3, side, side, dtype=torch.float64, generator=torch.Generator().manual_seed(row)) + 0.5
+    other = x.clone()
+    other[0, :, row, column] += 1.0
+    with torch.no_grad():
+        changed = (network(x) != network(other))[0].any(dim=0)
+    changed = changed.reshape(side, scale, side, scale).any(dim=3).any(dim=1)
+    at = torch.arange(side)
+    distance = torch.maximum((at - row).abs()[:, None], (at - column).abs()[None, :])
+    assert torch.equal(changed, distance <= halo)
+
+
+# -- range
+@EVERY
+def test_the_range_can_be_moved_into_the_biases(name: str, config: dict[str, Any]) -> None:
+    network = _random(name, config)
+    assert network.homogeneous
+    x = torch.rand(1, 3, 11, 13)
+    with torch.no_grad():
+        expected = 255 * network(x)
+        network.scale_range(255.0)
+        scaled = network(255 * x)
+    assert (scaled - expected).abs().max() <= 1e-4 * expected.abs().max()
+
+
+def test_a_network_that_is_not_homogeneous_refuses_to_move_its_range() -> None:
+    class Bent(Network):
+        architecture = "bent"
+        homogeneous = False
+
+    with pytest.raises(ValueError, match="bent is not homogeneous"):
+        Bent().scale_range(255.0)
+
+
+# -- folding
+@EVERY
+def test_folding_keeps_the_result(name: str, config: dict[str, Any]) -> None:
+    network = _random(name, config)
+    x = torch.rand(1, 3, 8, 9)
+    before = network(x)
+    network.fold()
+    assert torch.allclose(network(x), before, rtol=0, atol=1e-5)
+
+
+# -- building
+@EVERY
+def test_architecture_and_config_build_the_network_again(name: str, config: dict[str, Any]) -> None:
+    network = _random(name, config)
+    assert network.architecture == name
+    assert config.items() <= network.config.items()
+    again = zoo.build(network.architecture, **network.config).eval()
+    again.load_state_dict(network.state_dict())
+    x = torch.rand(1, 3, 5, 6)
+    assert torch.equal(again(x), network(x))
+    facts = ("scale", "shuffle", "halo", "multiple_of", "colour", "padding", "config")
+    assert all(getattr(again, fact) == getattr(network, fact) for fact in facts)
+
+
+@EVERY
+def test_the_state_dict_holds_the_trained_values_and_nothing_else(name: str, config: dict[str, Any]) -> None:
+    network = zoo.build(name, **config)
+    assert set(network.state_dict()) == {key for key, _ in network.named_parameters()}
+
+
+def test_the_config_is_plain_so_that_a_bundle_can_keep_it() -> None:
+    for name in zoo.ARCHITECTURES:
+        assert all(isinstance(v, str | int) and not isinstance(v, bool) for v in zoo.build(name).config.values())
+
+
+@pytest.mark.parametrize("name", list(zoo.ARCHITECTURES))
+def test_every_row_of_the_zoo_is_a_network_of_that_name(name: str) -> None:
+    kind = zoo.ARCHITECTURES.load(name)
+    assert issubclass(kind, Network)
+    assert kind.architecture == name
+    assert kind.task == "super-resolution"
+
+
+def test_an_unknown_architecture_lists_the_known_ones() -> None:
+    with pytest.raises(RequestError, match="no network architecture is called 'edsr'; choose from abpn, espcn"):
+        zoo.build("edsr")
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "reason"),
+    [
+        ("abpn", {"residual": "learned"}, "residual must be one of anchor, image, feature, none, got 'learned'"),
+        ("abpn", {"padding": "reflect"}, "padding must be one of zeros, replicate"),
+        ("fsrcnn", {"padding": "reflect"}, "padding must be one of zeros, replicate"),
+        ("espcn", {"channels": 3}, "channels"),
+        ("abpn", {"width": 3}, "width"),
+        ("abpn", {"channels": "28"}, "channels"),
+        ("abpn", {"scale": 2.5}, "scale"),
+        ("abpn", {"scale": 0}, "scale"),
+        ("abpn", {"channels": 0}, "channels"),
+        ("fsrcnn", {"scale": 0}, "scale"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_a_configuration_that_cannot_be_built_is_named(name: str, config: dict[str, Any], reason: str) -> None:
+    with pytest.raises(RequestError, match=reason) as caught:
+        zoo.build(name, **config)
+    assert str(caught.value).startswith(f"{name} cannot be built from {config}")
+
+
+@pytest.mark.xfail(strict=True, reason="build() takes negative numbers: ABPN with scale -1 or layers -1 is built")
+@pytest.mark.parametrize("config", [{"scale": -1}, {"layers": -1}])
+def test_negative_numbers_are_refused(config: dict[str, Any]) -> None:
+    with pytest.raises(RequestError):
+        zoo.build("abpn", **config)
+
+
+# -- ABPN's residuals
+def _same_weights(residual: str, other: str, scale: int) -> tuple[Network, Network]:
+    a = _random("abpn", {"scale": scale, "channels": 6, "layers": 2, "residual": residual})
+    b = zoo.build("abpn", **{**a.config, "residual": other})
+    b.load_state_dict(a.state_dict())
+    return a, b
+
+
+def _nearest(x: Tensor, scale: int) -> Tensor:
+    return x.repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_anchor_is_nearest_neighbour_enlargement(scale: int) -> None:
+    x = torch.rand(1, 3, 5, 7)
+    anchor, plain = _same_weights("anchor", "none", scale)
+    assert torch.allclose(anchor(x), plain(x) + _nearest(x, scale), rtol=0, atol=1e-6)
+    nn.init.zeros_(anchor.get_parameter("tail.weight"))
+    nn.init.zeros_(anchor.get_parameter("tail.bias"))
+    assert torch.equal(anchor(x), _nearest(x, scale))
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_image_residual_is_the_same_sum_as_the_anchor(scale: int) -> None:
+    x = torch.rand(2, 3, 5, 7)
+    anchor, image = _same_weights("anchor", "image", scale)
+    assert torch.equal(anchor(x), image(x))
+
+
+def test_the_feature_residual_adds_the_first_features() -> None:
+    feature, plain = _same_weights("feature", "none", 3)
+    x = torch.rand(1, 3, 5, 7)
+    assert not torch.allclose(feature(x), plain(x))
+    for key, value in [*feature.named_parameters(), *plain.named_parameters()]:
+        if key.startswith("head"):
+            nn.init.zeros_(value)  # no first features: nothing to add
+    assert torch.equal(feature(x), plain(x))
+
+
+def test_a_new_abpn_starts_near_its_anchor() -> None:
+    torch.manual_seed(0)
+    network = zoo.build("abpn")
+    x = torch.rand(1, 3, 16, 16)
+    assert (network(x) - _nearest(x, 3)).square().mean().sqrt() < 0.5
+
+
+def test_forward_is_core_and_then_the_shuffle() -> None:
+    for name in zoo.ARCHITECTURES:
+        network = _random(name, {"scale": 2})
+        x = torch.rand(1, 3, 4, 5)
+        assert torch.equal(network(x), shuffle_blocks(network.core(x), network.shuffle))

@@ -1,0 +1,371 @@
+"""The training loop, on tiny runs: it learns, it can be stopped and resumed, and nothing bad is kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from edgelift.core.errors import EdgeliftError, TrainingError
+from edgelift.core.metrics import psnr_y
+from edgelift.nets import zoo
+from edgelift.nets.network import Network
+from edgelift.training import loop
+from edgelift.training.checkpoint import Checkpoint
+from edgelift.training.data import Pair, find_pictures, load_pairs, split
+from edgelift.training.loop import Progress, learning_rate, train, validate
+from edgelift.training.losses import LOSSES
+from edgelift.training.recipe import Recipe, TrainPart, recipe_from
+
+CPU = torch.device("cpu")
+
+
+def _recipe(name: str = "tiny", network: dict[str, Any] | None = None, **fields: Any) -> Recipe:
+    return recipe_from({
+        "name": name,
+        "network": {"architecture": "abpn", "scale": 2, "channels": 4, "layers": 1, **(network or {})},
+        "data": {"patch": 8, "batch": 4, "validation": 1},
+        "train": {"steps": 30, "lr": 3e-3, "ema": 0.5, "validate_every": 10, **fields},
+    })  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five smooth pictures of 64 × 64: what nearest-neighbour enlargement does badly."""
+    folder = tmp_path_factory.mktemp("waves")
+    y, x = np.mgrid[:64, :64] / 64
+    for k in range(5):
+        waves = [np.sin(2 * np.pi * ((k + 2) * x + (c + 3) * y) + c) for c in range(3)]
+        Image.fromarray((127.5 + 100 * np.stack(waves, axis=2)).astype(np.uint8)).save(folder / f"{k}.png")
+    return folder
+
+
+def _quiet(line: str) -> None:
+    pass
+
+
+def _after(steps: int) -> Callable[[], bool]:
+    """A `stop` that answers yes at its `steps`-th question, then no."""
+    asked = iter(range(1, 10**6))
+    return lambda: next(asked) == steps
+
+
+def _same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def _fresh(recipe: Recipe) -> Network:
+    """The network as a run of `recipe` begins with it."""
+    torch.manual_seed(recipe.train.seed)
+    return zoo.build(recipe.network.architecture, **recipe.network.config)
+
+
+# -- the learning rate
+@pytest.mark.parametrize("schedule", ["cosine", "step"])
+@pytest.mark.parametrize("warmup", [0.0, 0.1])
+def test_the_rate_rises_in_the_warm_up_and_never_after_it(schedule: str, warmup: float) -> None:
+    part = TrainPart(lr=1e-2, final_lr=1e-5, schedule=schedule, warmup=warmup)
+    shares = np.linspace(0, 1, 401)
+    rates = [learning_rate(part, share) for share in shares]
+    rising = [r for r, s in zip(rates, shares, strict=True) if s < warmup]
+    falling = [r for r, s in zip(rates, shares, strict=True) if s >= warmup]
+    assert rising == sorted(rising)
+    assert falling == sorted(falling, reverse=True)
+    assert all(0 <= rate <= part.lr for rate in rates)
+
+
+def test_cosine_by_hand() -> None:
+    part = TrainPart(lr=1e-2, final_lr=1e-4)
+    expected = {0.0: 1e-2, 1 / 3: 1e-4 + 0.75 * 9.9e-3, 0.5: 5.05e-3, 2 / 3: 1e-4 + 0.25 * 9.9e-3, 1.0: 1e-4, 1.2: 1e-4}
+    assert {share: learning_rate(part, share) for share in expected} == pytest.approx(expected)
+
+
+def test_step_halves_after_every_fifth_down_to_the_final_rate() -> None:
+    part = TrainPart(lr=1.6e-2, final_lr=1.5e-3, schedule="step")
+    rates = [learning_rate(part, share) for share in (0, 0.19, 0.2, 0.39, 0.4, 0.6, 0.8, 1.0)]
+    assert rates == pytest.approx([1.6e-2, 1.6e-2, 8e-3, 8e-3, 4e-3, 2e-3, 1.5e-3, 1.5e-3])
+
+
+def test_warm_up_by_hand() -> None:
+    part = TrainPart(lr=1e-2, final_lr=1e-4, warmup=0.2)
+    assert learning_rate(part, 0.0) == 0.0
+    assert learning_rate(part, 0.05) == pytest.approx(2.5e-3)
+    assert learning_rate(part, 0.2) == learning_rate(dataclasses.replace(part, warmup=0.0), 0.2)
+
+
+# -- validation
+class _Nearest(nn.Module):
+    scale = 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3) * 1.1  # some values leave the range
+
+
+def test_validation_is_psnr_y_of_rounded_clipped_results() -> None:
+    rng = np.random.default_rng(0)
+    sizes = [((7, 9, 3), (14, 18, 3)), ((8, 9, 3), (16, 18, 3))]
+    pairs = [Pair("p", *(rng.integers(0, 256, shape, np.uint8) for shape in size)) for size in sizes]
+    expected = []
+    for pair in pairs:
+        larger = pair.low.repeat(2, axis=0).repeat(2, axis=1).astype(np.float64) * 1.1
+        expected.append(psnr_y(np.clip(np.round(larger), 0, 255).astype(np.uint8), pair.high, 2))
+    assert validate(_Nearest(), pairs, CPU) == pytest.approx(np.mean(expected), abs=0.01)  # type: ignore[arg-type]  # a stub
+
+
+def test_large_validation_pictures_are_cut_from_their_middle() -> None:
+    low = np.random.default_rng(0).integers(0, 256, (41, 9, 3), np.uint8)
+    cut = loop._cut(Pair("p", low, low.repeat(3, axis=0).repeat(3, axis=1)), 60)
+    assert np.array_equal(cut.low, low[10:30])
+    assert np.array_equal(cut.high, cut.low.repeat(3, axis=0).repeat(3, axis=1))
+
+
+# -- a run
+def test_a_short_run_learns_and_leaves_its_best_checkpoint(data: Path, tmp_path: Path) -> None:
+    recipe, reports = _recipe(network={"channels": 12}, steps=100, validate_every=25), list[Progress]()
+    best = train(recipe, [data], tmp_path / "run", report=reports.append, say=_quiet)
+    assert [r.step for r in reports] == [25, 50, 75, 100]
+    assert reports[-1].loss < 0.85 * reports[0].loss
+    first, *_, final = [r.psnr_y for r in reports]
+    assert first is not None
+    assert final is not None
+    assert final > first + 1.0
+    assert reports[-1].done == 1.0
+    assert reports[-1].seconds_left == 0.0
+    assert [r.seconds for r in reports] == sorted(r.seconds for r in reports)
+
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["best.json", "best.pt", "last.json", "last.pt"]
+    assert best.state == {}
+    facts = json.loads((tmp_path / "run" / "best.json").read_text(encoding="utf-8"))
+    assert facts == best.meta
+    assert facts["recipe"] == recipe.as_dict()
+    assert facts["step"] == 100
+    assert facts["pictures"] == 4
+    assert facts["data"] == [data.name]
+    rows = [[r.step, pytest.approx(r.psnr_y, abs=1e-4), pytest.approx(r.loss, abs=1e-6)] for r in reports]
+    assert facts["history"] == rows
+
+
+def test_the_best_checkpoint_scores_what_it_states(data: Path, tmp_path: Path) -> None:
+    recipe = _recipe(lr=0.05)  # too fast: the score goes up and down
+    best = train(recipe, [data], tmp_path, say=_quiet)
+    last = Checkpoint.load(tmp_path / "last.pt")
+    history = {step: score for step, score, _ in last.meta["history"]}
+    assert best.meta["best_psnr_y"] == pytest.approx(max(history.values()), abs=1e-4)
+    assert history[best.meta["step"]] == max(history.values())
+    network = _fresh(recipe)
+    network.load_state_dict(best.weights)
+    held = load_pairs(split(find_pictures([data]), 1)[1], 2)
+    assert validate(network, held, CPU) == pytest.approx(best.meta["best_psnr_y"], abs=1e-3)
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(data: Path, tmp_path: Path) -> None:
+    losses = []
+    for k, seed in enumerate((3, 3, 4)):
+        reports: list[Progress] = []
+        recipe = _recipe(steps=4, validate_every=1, seed=seed)
+        train(recipe, [data], tmp_path / str(k), report=reports.append, say=_quiet)
+        losses.append([r.loss for r in reports])
+    assert losses[0] == losses[1]
+    assert losses[0] != losses[2]
+    assert _same(*(Checkpoint.load(tmp_path / k / "last.pt").weights for k in "01"))
+
+
+def test_progress_comes_every_hundred_steps_too(data: Path, tmp_path: Path) -> None:
+    reports: list[Progress] = []
+    train(_recipe(steps=103, validate_every=1000), [data], tmp_path, report=reports.append, say=_quiet)
+    assert [(r.step, r.psnr_y is None) for r in reports] == [(100, True), (103, False)]
+    assert reports[0].done == pytest.approx(100 / 103)
+    assert reports[0].seconds_left == pytest.approx(reports[0].seconds * 3 / 100)
+
+
+def test_averaged_weights_follow_the_raw_ones(data: Path, tmp_path: Path) -> None:
+    train(_recipe(steps=3, ema=0.0), [data], tmp_path / "off", say=_quiet)
+    off = Checkpoint.load(tmp_path / "off" / "last.pt")
+    assert _same(off.weights, off.state["network"])
+    recipe = _recipe(steps=1, ema=0.999)
+    train(recipe, [data], tmp_path / "on", say=_quiet)
+    on, first = Checkpoint.load(tmp_path / "on" / "last.pt"), _fresh(recipe).state_dict()
+    for key, raw in on.state["network"].items():  # the first step's decay is 1 / 10
+        assert torch.allclose(on.weights[key], 0.1 * first[key] + 0.9 * raw, rtol=0, atol=1e-7)
+        assert not torch.equal(on.weights[key], raw)
+
+
+def test_half_precision_and_other_losses_run(data: Path, tmp_path: Path) -> None:
+    for loss in ("l2", "charbonnier"):
+        best = train(_recipe(steps=2, loss=loss, precision="bf16"), [data], tmp_path / loss, say=_quiet)
+        assert math.isfinite(best.meta["best_psnr_y"])
+        assert all(value.dtype == torch.float32 for value in best.weights.values())
+
+
+def test_the_clock_ends_a_run_and_sets_its_rates(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shares: list[float] = []
+
+    def noted(part: TrainPart, done: float) -> float:
+        shares.append(done)
+        return learning_rate(part, done)
+
+    monkeypatch.setattr(loop, "learning_rate", noted)
+    reports: list[Progress] = []
+    recipe = _recipe(steps=10**9, validate_every=10**9)
+    train(recipe, [data], tmp_path, minutes=0.01, report=reports.append, say=_quiet)
+    last = Checkpoint.load(tmp_path / "last.pt").meta
+    assert 0.6 <= last["seconds"] < 30
+    assert last["minutes"] == 0.01
+    assert last["step"] == len(shares) > 1
+    assert shares[0] == 0
+    assert shares == sorted(shares)
+    assert shares[-1] < 1
+    assert (reports[-1].done, reports[-1].seconds_left) == (1, 0)
+
+
+# -- stopping and going on
+def test_a_stopped_and_resumed_run_equals_an_undisturbed_one(data: Path, tmp_path: Path) -> None:
+    recipe = _recipe(warmup=0.2)
+    train(recipe, [data], tmp_path / "whole", say=_quiet)
+    for stop in (13, 8):  # the second sitting is stopped too
+        with pytest.raises(TrainingError, match=r"tiny: stopped at step \d+; the same command goes on from .*last\.pt"):
+            train(recipe, [data], tmp_path / "parts", stop=_after(stop), say=_quiet)
+    assert Checkpoint.load(tmp_path / "parts" / "last.pt").meta["step"] == 21
+    said: list[str] = []
+    train(recipe, [data], tmp_path / "parts", say=said.append)
+    assert any(line.startswith("going on at step 21") for line in said)
+    whole, parts = (Checkpoint.load(tmp_path / name / "last.pt") for name in ("whole", "parts"))
+    assert parts.meta["step"] == whole.meta["step"] == 30
+    assert _same(parts.weights, whole.weights)
+    assert _same(parts.state["network"], whole.state["network"])
+    assert repr(parts.state["optimiser"]) == repr(whole.state["optimiser"])
+    assert [row[0] for row in parts.meta["history"]] == [10, 13, 20, 21, 30]
+    common = {row[0]: row[1] for row in whole.meta["history"]}
+    assert {row[0]: row[1] for row in parts.meta["history"] if row[0] in common} == common
+
+
+def test_a_finished_run_is_not_trained_again(data: Path, tmp_path: Path) -> None:
+    first = train(_recipe(steps=3), [data], tmp_path, say=_quiet)
+    before = (tmp_path / "last.pt").read_bytes()
+    reports: list[Progress] = []
+    again = train(_recipe(steps=3), [data], tmp_path, report=reports.append, say=_quiet)
+    assert not reports
+    assert _same(again.weights, first.weights)
+    assert (tmp_path / "last.pt").read_bytes() == before
+
+
+def test_a_folder_with_a_run_of_another_recipe_is_refused(data: Path, tmp_path: Path) -> None:
+    train(_recipe(steps=2), [data], tmp_path, say=_quiet)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    with pytest.raises(TrainingError, match="holds a run of another recipe; give another folder or remove it"):
+        train(_recipe(steps=3), [data], tmp_path, say=_quiet)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_a_damaged_checkpoint_is_not_silently_begun_anew(data: Path, tmp_path: Path) -> None:
+    train(_recipe(steps=2), [data], tmp_path, say=_quiet)
+    (tmp_path / "last.pt").write_bytes(b"PK")
+    with pytest.raises(TrainingError, match="not a checkpoint"):
+        train(_recipe(steps=2), [data], tmp_path, say=_quiet)
+
+
+# -- losses that are not finite
+def _fails_at(step: int, bad: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """L1, but `bad` of it from the call number `step` on (counted from 0)."""
+    calls = iter(range(10**6))
+    return lambda result, truth: (bad if next(calls) >= step else lambda v: v)((result - truth).abs().mean())
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_state(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    monkeypatch.setitem(LOSSES, "l1", _fails_at(24, lambda v: v * value))
+    with pytest.raises(TrainingError, match=rf"tiny: the loss became {value}, .* at step 24; .*last\.pt"):
+        train(_recipe(), [data], tmp_path, say=_quiet)
+    monkeypatch.undo()
+    last = Checkpoint.load(tmp_path / "last.pt")
+    assert last.meta["step"] == 20
+    assert all(torch.isfinite(value).all() for value in [*last.weights.values(), *last.state["network"].values()])
+    best = train(_recipe(), [data], tmp_path, say=_quiet)  # and the run can go on from there
+    assert best.meta["step"] == 30
+
+
+def test_a_gradient_that_is_not_finite_does_not_reach_the_checkpoint(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Step 19 has a finite loss with a gradient of NaN; a validation follows it at once."""
+    monkeypatch.setitem(LOSSES, "l1", _fails_at(19, lambda v: v + (v * 0).sqrt()))
+    with pytest.raises(TrainingError, match="at step 19"):
+        train(_recipe(), [data], tmp_path, say=_quiet)
+    last = Checkpoint.load(tmp_path / "last.pt")
+    assert last.meta["step"] == 10
+    assert all(torch.isfinite(value).all() for value in last.weights.values())
+
+
+def test_a_rate_that_is_far_too_high_ends_the_run_with_nothing_bad_saved(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="nothing was saved yet"):
+        train(_recipe(lr=1e20), [data], tmp_path / "run", say=_quiet)
+    assert not (tmp_path / "run").exists()
+
+
+# -- starting from other weights
+def test_start_copies_the_tensors_that_match_and_no_others(data: Path, tmp_path: Path) -> None:
+    given = train(_recipe("other", {"scale": 3}, steps=5, seed=9), [data], tmp_path / "x3", say=_quiet)
+    recipe, said = _recipe(steps=1, warmup=0.5), list[str]()  # the first step's rate is 0: nothing moves
+    train(recipe, [data], tmp_path / "x2", start=tmp_path / "x3" / "best.pt", say=said.append)
+    last, fresh = Checkpoint.load(tmp_path / "x2" / "last.pt"), _fresh(recipe).state_dict()
+    matching = {"head.weight", "head.bias", "trunk.0.weight", "trunk.0.bias"}
+    for key, value in last.state["network"].items():
+        assert torch.equal(value, given.weights[key] if key in matching else fresh[key]), key
+        assert torch.equal(last.weights[key], value), key
+    assert f"4 of {len(fresh)} tensors taken from {tmp_path / 'x3' / 'best.pt'}" in said
+    assert last.meta["started_from"] == str(tmp_path / "x3" / "best.pt")
+
+
+def test_start_does_not_disturb_a_run_that_has_begun(data: Path, tmp_path: Path) -> None:
+    recipe = _recipe(steps=6)
+    train(_recipe("other", steps=2, seed=9), [data], tmp_path / "other", say=_quiet)
+    train(recipe, [data], tmp_path / "whole", say=_quiet)
+    with pytest.raises(TrainingError, match="stopped"):
+        train(recipe, [data], tmp_path / "parts", stop=_after(3), say=_quiet)
+    train(recipe, [data], tmp_path / "parts", start=tmp_path / "other" / "best.pt", say=_quiet)
+    assert _same(*(Checkpoint.load(tmp_path / name / "last.pt").weights for name in ("whole", "parts")))
+
+
+def test_a_start_that_is_no_checkpoint_is_refused(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="not a checkpoint"):
+        train(_recipe(), [data], tmp_path / "run", start=tmp_path / "absent.pt", say=_quiet)
+
+
+@pytest.mark.xfail(strict=True, reason="a resumed run forgets where it started from")
+def test_a_resumed_run_remembers_where_it_started_from(data: Path, tmp_path: Path) -> None:
+    train(_recipe("other", steps=2), [data], tmp_path / "other", say=_quiet)
+    start = tmp_path / "other" / "best.pt"
+    with pytest.raises(TrainingError, match="stopped"):
+        train(_recipe(), [data], tmp_path / "run", start=start, stop=_after(3), say=_quiet)
+    train(_recipe(), [data], tmp_path / "run", say=_quiet)
+    assert Checkpoint.load(tmp_path / "run" / "last.pt").meta["started_from"] == str(start)
+
+
+@pytest.mark.xfail(strict=True, reason="the recipe's `start` is written down as fact though nothing was copied")
+def test_a_run_that_started_from_nothing_does_not_claim_otherwise(data: Path, tmp_path: Path) -> None:
+    best = train(_recipe(steps=1, start="abpn-x3"), [data], tmp_path, say=_quiet)
+    assert not best.meta["started_from"]
+
+
+# -- requests that cannot be served
+def test_a_folder_without_pictures_leaves_no_run_behind(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no pictures"):
+        train(_recipe(), [tmp_path / "absent"], tmp_path / "run", say=_quiet)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.xfail(strict=True, raises=RuntimeError, reason="torch's own error comes through")
+def test_a_device_that_is_not_there_is_an_error_of_ours(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(EdgeliftError):
+        train(_recipe(steps=1), [data], tmp_path, say=_quiet, device="abacus")

@@ -1,0 +1,194 @@
+"""Recipes: what is read, what is refused, and that the repository's own can be used."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgelift.core.errors import RecipeError
+from edgelift.nets import zoo
+from edgelift.training.losses import LOSSES
+from edgelift.training.recipe import DataPart, Recipe, TrainPart, load_recipe, recipe_from
+
+RECIPES = sorted((Path(__file__).resolve().parents[2] / "recipes").glob("*.toml"))
+NETWORK = {"architecture": "abpn"}
+FULL: dict[str, Any] = {
+    "name": "mine",
+    "network": {"architecture": "abpn", "scale": 2, "residual": "none"},
+    "data": {"patch": 24, "batch": 8, "validation": 3},
+    "train": {
+        "loss": "charbonnier", "steps": 77, "lr": 5e-4, "final_lr": 1e-7, "schedule": "step", "warmup": 0.1,
+        "ema": 0.9, "seed": 7, "precision": "bf16", "validate_every": 11, "start": "abpn-x3",
+    },
+}  # fmt: skip
+
+
+def _write(folder: Path, text: str, name: str = "mine.toml") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_only_the_architecture_is_needed(tmp_path: Path) -> None:
+    recipe = load_recipe(_write(tmp_path, '[network]\narchitecture = "espcn"\n', "first-try.toml"))
+    assert recipe.name == "first-try"
+    assert recipe.network.architecture == "espcn"
+    assert recipe.network.config == {}
+    assert recipe.data == DataPart(patch=32, batch=16, validation=16)
+    assert recipe.train == TrainPart()
+    assert dataclasses.asdict(recipe.train) == {
+        "loss": "l1", "steps": 200_000, "lr": 1e-3, "final_lr": 1e-6, "schedule": "cosine", "warmup": 0.0,
+        "ema": 0.999, "seed": 0, "precision": "f32", "validate_every": 2000, "start": "",
+    }  # fmt: skip
+
+
+def test_every_field_is_read(tmp_path: Path) -> None:
+    lines = ['name = "mine"']
+    for table in ("network", "data", "train"):
+        lines += [f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in FULL[table].items())]
+    recipe = load_recipe(_write(tmp_path, "\n".join(lines), "other.toml"))
+    assert recipe.as_dict() == FULL
+    assert recipe.network.config == {"scale": 2, "residual": "none"}
+
+
+def test_as_dict_gives_the_recipe_again_through_json_too() -> None:
+    for recipe in (recipe_from(FULL), recipe_from({"name": "a", "network": NETWORK})):
+        assert recipe_from(recipe.as_dict()) == recipe
+        assert json.loads(json.dumps(recipe.as_dict())) == recipe.as_dict()
+
+
+def test_reading_changes_nothing_that_was_given() -> None:
+    plain = {"name": "a", "network": dict(NETWORK), "train": {"steps": 3}}
+    recipe_from(plain)
+    assert plain == {"name": "a", "network": NETWORK, "train": {"steps": 3}}
+
+
+def test_whole_numbers_may_stand_for_fractions() -> None:
+    assert recipe_from({"name": "a", "network": NETWORK, "train": {"lr": 1, "ema": 0}}).train.lr == 1
+
+
+@pytest.mark.parametrize(
+    ("table", "fields", "reason"),
+    [
+        ("train", {"learning_rate": 0.1}, "unknown field 'learning_rate'; known are ema, final_lr, loss"),
+        ("data", {"patches": 3}, "unknown field 'patches'; known are batch, patch, validation"),
+        ("train", {"steps": 10.0}, "train.steps: expected int, got 10.0"),
+        ("train", {"steps": "10"}, "train.steps: expected int, got '10'"),
+        ("train", {"steps": True}, "train.steps: expected int, got True"),
+        ("train", {"lr": "fast"}, "train.lr: expected float, got 'fast'"),
+        ("train", {"ema": False}, "train.ema: expected float, got False"),
+        ("train", {"loss": 1}, "train.loss: expected str, got 1"),
+        ("train", {"loss": "vgg"}, "expected one of l1, l2, charbonnier, got 'vgg'"),
+        ("train", {"schedule": "linear"}, "expected one of cosine, step, got 'linear'"),
+        ("train", {"precision": "f16"}, "expected one of f32, bf16, got 'f16'"),
+        ("train", {"steps": 0}, "train.steps: must be above 0, got 0"),
+        ("train", {"lr": -1e-3}, "train.lr: must be above 0"),
+        ("train", {"lr": float("nan")}, "train.lr: must be above 0, got nan"),
+        ("train", {"validate_every": 0}, "train.validate_every: must be above 0"),
+        ("data", {"patch": 0}, "data.patch: must be above 0"),
+        ("data", {"batch": -1}, "data.batch: must be above 0"),
+        ("data", {"validation": 0}, "data.validation: must be above 0"),
+    ],
+)
+def test_a_wrong_field_is_named_with_what_was_expected(table: str, fields: dict[str, Any], reason: str) -> None:
+    with pytest.raises(RecipeError, match=re.escape(reason)):
+        recipe_from({"name": "a", "network": NETWORK, table: fields})
+
+
+@pytest.mark.xfail(strict=True, reason="warmup, ema and seed are not held to a range")
+@pytest.mark.parametrize("fields", [{"warmup": 1.5}, {"warmup": -0.1}, {"ema": 1.5}, {"ema": -0.1}, {"seed": -1}])
+def test_shares_and_seeds_outside_their_range_are_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError):
+        recipe_from({"name": "a", "network": NETWORK, "train": fields})
+
+
+@pytest.mark.parametrize(
+    ("plain", "reason"),
+    [
+        ({"name": "a"}, r"a table \[network\] with a field 'architecture' is needed"),
+        ({"name": "a", "network": "abpn"}, r"a table \[network\]"),
+        ({"name": "a", "network": {"scale": 3}}, "a field 'architecture' is needed"),
+        ({"name": "a", "network": {"architecture": 3}}, "a field 'architecture' is needed"),
+        ({"network": NETWORK}, "a field 'name' is needed"),
+        ({"name": "", "network": NETWORK}, "a field 'name' is needed"),
+        ({"name": 3, "network": NETWORK}, "a field 'name' is needed"),
+        ({"name": "a", "network": NETWORK, "training": {}}, "unknown table 'training'; known are network, data, train"),
+        ({"name": "a", "network": NETWORK, "train": 5}, "train: expected a table, got 5"),
+        ({"name": "a", "network": NETWORK, "data": [{}]}, "data: expected a table"),
+    ],
+)
+def test_a_recipe_without_its_parts_is_refused(plain: dict[str, Any], reason: str) -> None:
+    with pytest.raises(RecipeError, match=reason):
+        recipe_from(plain)
+
+
+def test_messages_name_the_file(tmp_path: Path) -> None:
+    path = _write(tmp_path, '[network]\narchitecture = "abpn"\n[train]\nstep = 4\n')
+    with pytest.raises(RecipeError, match=re.escape(f"{path}: train: unknown field 'step'")):
+        load_recipe(path)
+
+
+def test_a_file_that_cannot_be_read_or_parsed_is_a_recipe_error(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"absent\.toml: cannot be read \(No such file"):
+        load_recipe(tmp_path / "absent.toml")
+    with pytest.raises(RecipeError, match="not a TOML file"):
+        load_recipe(_write(tmp_path, "[network\n"))
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RecipeError, match="not a TOML file"):
+        load_recipe(tmp_path / "bytes.toml")
+
+
+# -- the repository's own
+def test_there_are_recipes() -> None:
+    assert RECIPES
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_every_recipe_loads_builds_and_starts_from_one_that_exists(path: Path) -> None:
+    recipe = load_recipe(path)
+    assert recipe.name == path.stem
+    network = zoo.build(recipe.network.architecture, **recipe.network.config)
+    assert recipe.network.config.items() <= network.config.items()
+    assert recipe.train.start in ("", *(p.stem for p in RECIPES if p != path))
+    assert recipe.train.final_lr <= recipe.train.lr
+    if f"-x{network.scale}" not in path.stem:
+        assert "-x" not in path.stem, "the name states another scale"
+
+
+def test_the_choices_of_losses_are_the_losses_there_are() -> None:
+    for name in LOSSES:
+        assert recipe_from({"name": "a", "network": NETWORK, "train": {"loss": name}}).train.loss == name
+
+
+def test_the_page_on_training_explains_every_field_with_its_default(repository: Path) -> None:
+    page = (repository / "docs" / "training.md").read_text(encoding="utf-8")
+    rows = {m[1]: m[2].strip().strip("`") for m in re.finditer(r"^\| `(\w+)` \| ([^|]*)\|", page, re.MULTILINE)}
+    for kind in (DataPart, TrainPart):
+        for field in dataclasses.fields(kind):
+            assert field.name in rows, f"docs/training.md has no row for {field.name}"
+            default = "empty" if field.default == "" else str(field.default)
+            stated = rows[field.name].replace("_", "").replace(" ", "")
+            same = stated == default if isinstance(field.default, str) else float(stated) == float(default)
+            assert same, f"docs/training.md states {rows[field.name]!r} for {field.name}, the code {default!r}"
+    assert {"architecture", "name"} <= set(rows)
+
+
+@pytest.mark.parametrize("name", list(zoo.ARCHITECTURES))
+def test_the_page_on_training_names_every_networks_own_fields(repository: Path, name: str) -> None:
+    page = (repository / "docs" / "training.md").read_text(encoding="utf-8")
+    row = re.search(rf"^\| {name} \| (.*) \|$", page, re.MULTILINE)
+    assert row is not None, f"docs/training.md has no row for {name}"
+    stated = set(re.findall(r"`(\w+ = [^`]*)`", row[1]))
+    assert stated == {f"{key} = {json.dumps(value)}" for key, value in zoo.build(name).config.items()}
+
+
+def test_a_recipe_cannot_be_changed_after_it_was_read() -> None:
+    recipe = recipe_from(FULL)
+    assert isinstance(recipe, Recipe)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        recipe.train.steps = 1  # type: ignore[misc]  # that is what is tested
