@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import signal
 import subprocess
 import sys
@@ -104,13 +103,21 @@ def test_a_signal_leaves_nothing_half_written(tmp_path: Path, kind: signal.Signa
     source = tmp_path / "big.png"
     pyvips.Image.black(3000, 3000, bands=3).pngsave(str(source))
     words = [sys.executable, "-m", "edgelift", "upscale", str(source), "-o", str(tmp_path / "out.png"), "-m", "lanczos"]
-    process = subprocess.Popen([*words, "-s", "8"], stderr=subprocess.PIPE, text=True, env={**os.environ})
+    process = subprocess.Popen(
+        [*words, "-s", "8"],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
     until = time.monotonic() + 60
     while not list(tmp_path.glob(".out.png*")) and time.monotonic() < until:
         assert process.poll() is None, process.stderr and process.stderr.read()
         time.sleep(0.05)
     process.send_signal(kind)
-    _, err = process.communicate(timeout=60)
+    try:
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert "Traceback" not in err
     assert [p.name for p in tmp_path.iterdir()] == ["big.png"]

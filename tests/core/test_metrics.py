@@ -85,6 +85,7 @@ def test_psnr_y_ignores_the_border_and_what_luma_does_not_see() -> None:
     result[:3], result[-3:], result[:, :3], result[:, -3:] = 0, 255, 0, 255
     assert psnr_y(result, truth, 3) == math.inf
     assert psnr_y(result, truth, 2) < 40
+    assert psnr_y(result, truth, 0) == psnr(luma(result), luma(truth)) < psnr_y(result, truth, 2)
     result = truth // 2 + 50
     shifted = result + np.array([0, 0, 20], np.uint8)  # 20 levels of blue are 20 · 24.966 / 255 of luma
     assert psnr_y(shifted, result, 2) == pytest.approx(20 * math.log10(255 / (20 * 24.966 / 255)), abs=1e-9)

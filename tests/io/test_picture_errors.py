@@ -50,7 +50,7 @@ def _quiet_and_stopped(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
     assert not [thread for thread in threading.enumerate() if thread.name == "edgelift-encoder"]
 
 
-# -- reading ------------------------------------------------------------------------------------------------------------
+# -- reading -----------------------------------------------------------------------------------------------------------
 
 
 def read(path: Path, **options: Any) -> NDArray[Any]:
@@ -162,7 +162,7 @@ def test_rows_are_read_only(source: Path) -> None:
         reader.rows(0, 1)[0][:] = 0
 
 
-# -- asking for a file --------------------------------------------------------------------------------------------------
+# -- asking for a file -------------------------------------------------------------------------------------------------
 
 
 def ask(source: Path, target: Path, height: int = HEIGHT, width: int = WIDTH, **options: Any) -> None:
@@ -201,13 +201,9 @@ def test_what_a_format_cannot_hold(tmp_path: Path, suffix: str, channels: int, d
 
 
 def test_grey_profile_and_webp(tmp_path: Path) -> None:
-    image = pyvips.Image.black(8, 8)
-    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", pyvips.Operation.call("profile_load", "srgb"))
-    Image.new("L", (8, 8)).save(tmp_path / "a.png", icc_profile=image.get("icc-profile-data"))
-    path = tmp_path / "a.tif"
-    image.tiffsave(str(path))
-    with pytest.raises(RequestError, match=r"holds no grey .* choose \.png or \.jpg or \.tif"):
-        ask(path, tmp_path / "b.webp")
+    Image.new("L", (8, 8)).save(tmp_path / "a.jpg", icc_profile=b"of grey")
+    with pytest.raises(RequestError, match=r"holds no grey .*; choose \.png or \.jpg or \.tif"):
+        ask(tmp_path / "a.jpg", tmp_path / "b.webp")
 
 
 @pytest.mark.parametrize("quality", [0, 101, -5])
@@ -267,7 +263,7 @@ def test_the_input_is_never_the_target(source: Path, link: str) -> None:
     assert source.read_bytes() == before
 
 
-# -- writing ------------------------------------------------------------------------------------------------------------
+# -- writing -----------------------------------------------------------------------------------------------------------
 
 
 def names(folder: Path) -> list[str]:
@@ -275,7 +271,7 @@ def names(folder: Path) -> list[str]:
 
 
 def copy(
-    source: Path, target: Path, rows: int = HEIGHT, then: Callable[[], None] = lambda: None, **options: Any
+    source: Path, target: Path, rows: int = HEIGHT, then: Callable[[], object] = lambda: None, **options: Any
 ) -> None:
     """Copy the first `rows` rows in strips of 8, then do something inside the block."""
     with open_picture(source) as reader, create_picture(target, HEIGHT, WIDTH, reader, **options) as writer:
@@ -295,7 +291,7 @@ def test_overwriting_replaces_the_file(source: Path) -> None:
 def test_target_that_appears_meanwhile_is_kept(source: Path) -> None:
     target = source.parent / "a.png"
     with pytest.raises(OutputError, match="exists already"):
-        copy(source, target, then=lambda: target.write_bytes(b"mine") and None)
+        copy(source, target, then=lambda: target.write_bytes(b"mine"))
     assert target.read_bytes() == b"mine"
     assert names(source.parent) == ["a.png", "source.png"]
 
@@ -340,13 +336,8 @@ def test_full_disk(source: Path, suffix: str) -> None:
 
 def test_encoder_that_fails_does_not_block_the_producer(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Feed, "image", lambda self: 1 / 0)
-    with (
-        open_picture(source) as reader,
-        pytest.raises(OutputError, match="ZeroDivisionError"),
-        create_picture(source.parent / "a.png", 10_000, WIDTH, reader) as writer,
-    ):
-        for _ in range(1000):
-            writer.write(np.zeros((8, WIDTH, 3), np.uint8), None)
+    with pytest.raises(OutputError, match="ZeroDivisionError"):
+        copy(source, source.parent / "a.png")
     assert names(source.parent) == ["source.png"]
 
 

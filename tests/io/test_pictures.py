@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import io
+import struct
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +35,15 @@ def store(path: Path, pixels: NDArray[Any]) -> Path:
     """Save `pixels` in the format of the suffix, without loss where the format has such a mode."""
     deep = pixels.dtype == np.uint16
     space = ("grey16" if deep else "b-w") if pixels.shape[2] < 3 else ("rgb16" if deep else "srgb")
-    options = {".webp": {"lossless": True}, ".jpg": {"Q": 95, "subsample_mode": "off"}}.get(path.suffix, {})
-    pyvips.Image.new_from_array(pixels).copy(interpretation=space).write_to_file(str(path), **options)
+    lossless: dict[str, dict[str, Any]] = {".webp": {"lossless": True}, ".jpg": {"Q": 95, "subsample_mode": "off"}}
+    pyvips.Image.new_from_array(pixels).copy(interpretation=space).write_to_file(
+        str(path), **lossless.get(path.suffix, {})
+    )
     return path
 
 
 def stored(path: Path) -> NDArray[Any]:
-    array = pyvips.Image.new_from_file(str(path)).numpy()
+    array: NDArray[Any] = pyvips.Image.new_from_file(str(path)).numpy()
     return array if array.ndim == 3 else array[..., None]
 
 
@@ -135,7 +139,7 @@ def test_writer_copies_what_it_is_given(tmp_path: Path) -> None:
     np.testing.assert_array_equal(stored(tmp_path / "b.png"), pixels)
 
 
-# -- strips -------------------------------------------------------------------------------------------------------------
+# -- strips ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +154,7 @@ def tall(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return names | {"tiles.tif": folder / "tiles.tif"}
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(data=st.data(), name=st.sampled_from(["a.png", "a.webp", "a.tif", "tiles.tif"]))
 def test_overlapping_rows_are_the_rows_of_the_whole(data: st.DataObject, name: str, tall: dict[str, Path]) -> None:
     colour, alpha = whole(tall[name])
@@ -166,13 +170,32 @@ def test_overlapping_rows_are_the_rows_of_the_whole(data: st.DataObject, name: s
 
 
 def test_each_row_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[int, int]] = []
+    decoded: list[int] = []
     decode = PictureReader._decode
-    monkeypatch.setattr(PictureReader, "_decode", lambda self, *rows: asked.append(rows) or decode(self, *rows))
+
+    def noted(self: PictureReader, start: int, stop: int) -> NDArray[Any]:
+        decoded.extend(range(start, stop))
+        return decode(self, start, stop)
+
+    monkeypatch.setattr(PictureReader, "_decode", noted)
     with open_picture(store(tmp_path / "a.png", samples(64, 8, 3))) as reader:
         for start in range(0, 64, 16):
             reader.rows(max(0, start - 9), min(64, start + 25))
-    assert [row for start, stop in asked for row in range(start, stop)] == list(range(64))
+    assert decoded == list(range(64))
+
+
+def test_strips_may_be_read_and_written_in_other_threads(tmp_path: Path) -> None:
+    pixels = samples(64, 16, 4)
+    with (
+        open_picture(store(tmp_path / "a.png", pixels)) as reader,
+        create_picture(tmp_path / "b.png", 64, 16, reader) as writer,
+    ):
+        for start in range(0, 64, 16):
+            with ThreadPoolExecutor(1) as pool:
+                rows = pool.submit(reader.rows, start, start + 16).result()
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(writer.write, *rows).result()
+    np.testing.assert_array_equal(stored(tmp_path / "b.png"), pixels)
 
 
 def test_memory_does_not_grow_with_the_area(tmp_path: Path) -> None:
@@ -185,13 +208,13 @@ def test_memory_does_not_grow_with_the_area(tmp_path: Path) -> None:
     )
     for read, written in ((".png", ".tif"), (".tif", ".jpg"), (".jpg", ".png")):
         peaks = []
-        for height in (512, 16384):
+        for height in (512, 9216):
             source = tmp_path / f"{height}{read}"
             ramp = pyvips.Image.xyz(1500, height)[0].cast("uchar")
             ramp.bandjoin([ramp, ramp]).copy(interpretation="srgb").write_to_file(str(source))
             command = [sys.executable, "-c", script, str(source), str(tmp_path / f"{height}-out{written}")]
             peaks.append(int(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
-        assert peaks[1] < 1.2 * peaks[0]  # whole, it would be 70 MiB more
+        assert peaks[1] < 1.2 * peaks[0]  # whole, it would be 38 MiB more, of about 70
 
 
 def test_import_is_light() -> None:
@@ -200,7 +223,7 @@ def test_import_is_light() -> None:
     assert not {"torch", "PIL", "onnxruntime", "openvino", "onnx"} & set(loaded)
 
 
-# -- what stands beside the pixels --------------------------------------------------------------------------------------
+# -- what stands beside the pixels -------------------------------------------------------------------------------------
 
 
 def profile(name: str) -> bytes:
@@ -245,6 +268,29 @@ def test_metadata_is_kept(tmp_path: Path, source: str, target: str) -> None:
             assert saved.getexif()[MAKER] == "Maker"
 
 
+def grey_profile() -> bytes:
+    """The least ICC profile of grey that libpng accepts: gamma 2.2."""
+    white = struct.pack(">iii", 63190, 65536, 54061)
+    tags = {
+        b"desc": b"desc" + struct.pack(">II", 0, 5) + b"Grey\0" + bytes(79),
+        b"cprt": b"text" + bytes(4) + b"none\0\0\0\0",
+        b"wtpt": b"XYZ " + bytes(4) + white,
+        b"kTRC": b"curv" + struct.pack(">IIHH", 0, 1, 563, 0),
+    }
+    start = 132 + 12 * len(tags)
+    sizes = [len(tag) for tag in tags.values()]
+    entries = [struct.pack(">4sII", name, start + sum(sizes[:i]), sizes[i]) for i, name in enumerate(tags)]
+    names = struct.pack(">4sI4s4s4s12x4s", b"none", 0x02100000, b"mntr", b"GRAY", b"XYZ ", b"acsp")
+    head = struct.pack(">I", start + sum(sizes)) + names + bytes(28) + white + bytes(48)
+    return head + struct.pack(">I", len(tags)) + b"".join([*entries, *tags.values()])
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
+def test_profile_of_grey_stays_with_grey(tmp_path: Path, suffix: str) -> None:
+    Image.fromarray(samples(20, 30, 1)[..., 0]).save(tmp_path / "a.png", icc_profile=grey_profile())
+    assert fields(transfer(tmp_path / "a.png", tmp_path / f"b{suffix}"))[0] == grey_profile()
+
+
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
 def test_no_exif_is_made_up(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / "a.png"
@@ -286,7 +332,7 @@ def test_exif_thumbnail_is_left_out(tmp_path: Path) -> None:
     assert data not in transfer(tmp_path / "a.jpg", tmp_path / "b.jpg").read_bytes()
 
 
-# -- other colours ------------------------------------------------------------------------------------------------------
+# -- other colours -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".tif"])
@@ -315,7 +361,7 @@ def test_palette_and_two_levels_are_expanded(tmp_path: Path) -> None:
     for name, made, grey in (("p.png", picture.quantize(16), False), ("1.png", picture.convert("1"), True)):
         made.save(tmp_path / name)
         with open_picture(tmp_path / name) as reader:
-            assert (reader.grey, reader.alpha, reader.dtype) == (grey, False, np.uint8)
+            assert (reader.grey, reader.alpha, reader.dtype.name) == (grey, False, "uint8")
             np.testing.assert_array_equal(reader.rows(0, 20)[0], np.asarray(made.convert("RGB")))
 
 

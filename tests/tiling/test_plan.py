@@ -197,6 +197,9 @@ def test_the_automatic_tile_of_a_small_halo(size: tuple[int, int], halo: int) ->
 
 @settings(max_examples=300)
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 12), st.integers(1, 8), st.integers(1, 1 << 14))
+@example(225, 19, 5, 8, 1000)  # a halo that is no multiple: 2h + 1 rounded up leaves less than one step
+@example(237, 38, 16, 5, 1000)
+@example(14_000, 19, 5, 8, DEFAULT_AREA)
 def test_the_automatic_tile_of_any_area(height: int, width: int, halo: int, multiple: int, area: int) -> None:
     """Small areas: those of devices with little memory. Where not even the least tile fits, it may be larger."""
     tile = auto_tile(height, width, halo, multiple, area)

@@ -62,7 +62,9 @@ def run(arguments: Sequence[str]) -> int:
         return exc.exit_code
     except _UsageError as exc:
         return _fail(f"{exc.format_message().rstrip('.')}; see edgelift --help", 2)
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, typer.Abort, SystemExit) as exc:  # newer typers turn the first into the last
+        if isinstance(exc, SystemExit) and exc.code != INTERRUPTED:
+            raise
         return _fail("interrupted; nothing half-written was left", INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()

@@ -138,7 +138,7 @@ def _check_value(values: Iterable[onnx.ValueInfoProto], name: str) -> None:
 def write_bundle(model: onnx.ModelProto, spec: ModelSpec, path: Path, *, overwrite: bool = False) -> Bundle:
     """Put `spec` into `model`, check both, and write `path`: complete or not at all."""
     if path.exists() and not overwrite:
-        raise OutputError(f"{path}: exists already; remove it or ask to overwrite")
+        raise OutputError(f"{path}: exists already; remove it, or say --overwrite (overwrite=True)")
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, {KEY_VERSION: str(VERSION), KEY_FACTS: spec.to_json()})
     data = model.SerializeToString(deterministic=True)

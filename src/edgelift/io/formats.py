@@ -58,8 +58,8 @@ FORMATS: tuple[PictureFormat, ...] = (
         alpha=True,
         grey=True,
         density=True,
-        # Level 2 is 25 % smaller than 1 on photographs; 6 would save 2 % more for 1.5 times the time.
-        options={"compression": 2, "filter": "avg"},
+        # Level 2 makes photographs a quarter smaller than 1; 6 would save 2 % more and take a fifth longer.
+        options={"compression": 2, "filter": "up"},
     ),
     PictureFormat(
         name="JPEG",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import AbstractContextManager
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +30,6 @@ __all__ = ["DEFAULT_MAX_PIXELS", "PictureReader", "open_picture"]
 DEFAULT_MAX_PIXELS = 2_000_000_000
 """Height × width beyond which `open_picture` refuses a file unless told otherwise."""
 
-_DAMAGED = "{path}: cannot be decoded and may be damaged or cut short ({}); get an intact copy or save it anew as PNG"
 _HEAD_BYTES = 65_536
 _ANIMATION_CHUNK = b"\0\0\0\x08acTL"  # of PNG, always before the first IDAT
 
@@ -97,7 +97,7 @@ class PictureReader:
         self._rows = Rows(self._decode)
 
     def _decode(self, start: int, stop: int) -> Strip:
-        with vips_errors(InputError, _DAMAGED.replace("{path}", str(self.path))):
+        with _decoding(self.path):
             # A region belongs to the thread that made it, and the caller's thread may change between strips.
             data = pyvips.Region.new(self._image).fetch(0, start, self.width, stop - start)
         return np.frombuffer(data, self.dtype).reshape(stop - start, self.width, -1)
@@ -108,7 +108,8 @@ def open_picture(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture
 
     Orientation in EXIF is applied. Grey and RGB samples stay as they are and keep their ICC profile; CMYK and Lab are
     converted to sRGB. Raises `InputError` for what is missing, damaged, not a single picture of 8 or 16 bits a channel,
-    or larger than `max_pixels`.
+    or larger than `max_pixels`; damage may show only when its rows are read, and JPEG and WebP, which have no check
+    sums, may hide it.
     """
     path = Path(path)
     try:
@@ -116,10 +117,15 @@ def open_picture(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture
         if not stat.S_ISREG(mode):
             what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
             raise InputError(f"{path}: is {what}; name one picture file")
-        with FileIO(path) as file, vips_errors(InputError, _DAMAGED.replace("{path}", str(path))):
+        with FileIO(path) as file, _decoding(path):
             return _open(path, file, max_pixels)
     except OSError as exc:
         raise InputError(f"{path}: cannot be read ({exc.strerror}); check the name and the permissions") from exc
+
+
+def _decoding(path: Path) -> AbstractContextManager[None]:
+    problem = f"{path}: cannot be decoded and may be damaged or cut short"
+    return vips_errors(InputError, problem, "get an intact copy or save it anew as PNG")
 
 
 def _open(path: Path, file: FileIO, max_pixels: int) -> PictureReader:

@@ -29,12 +29,12 @@ def call(operation: str, *args: Any, **options: Any) -> Any:
 
 
 @contextmanager
-def vips_errors(kind: type[EdgeliftError], message: str) -> Iterator[None]:
-    """Raise `kind` instead of a libvips error: `message` with its `{}` replaced by what libvips said, on one line."""
+def vips_errors(kind: type[EdgeliftError], problem: str, advice: str) -> Iterator[None]:
+    """Raise `kind` instead of a libvips error: the problem, what libvips said of it and the advice, on one line."""
     try:
         yield
     except pyvips.Error as exc:
-        raise kind(message.replace("{}", _essential(exc))) from exc
+        raise kind(f"{problem} ({_essential(exc)}); {advice}") from exc
 
 
 def _essential(error: pyvips.Error) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from types import TracebackType
@@ -96,7 +97,8 @@ class PictureWriter:
             self._thread.join()
             if self._file >= 0:
                 os.close(self._file)
-            self._temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # it has its final name, or its folder is gone
+                self._temporary.unlink()
 
     def _check(self, colour: NDArray[Any], alpha: NDArray[Any] | None) -> None:
         rows, dtype = len(colour), self._like.dtype
@@ -116,7 +118,7 @@ class PictureWriter:
     def _encode(self) -> None:
         """In the encoder's thread: from the first row to the last byte."""
         try:
-            with vips_errors(OutputError, f"{self.path}: cannot be written ({{}}); check the disk's space"):
+            with vips_errors(OutputError, f"{self.path}: cannot be written", "check the disk's space"):
                 image = describe(self._feed.image(), self._like.metadata)
                 target = pyvips.Target.new_to_descriptor(self._file)  # which duplicates the descriptor
                 call(self._kind.saver, image, target, **self._saver_options())
@@ -189,7 +191,7 @@ def create_picture(
         raise RequestError(f"quality must be 1 to 100, got {quality}")
     _require_room(path, kind, like)
     if not 1 <= height <= kind.max_side or not 1 <= width <= kind.max_side:
-        wide = [row.suffixes[0] for row in _able(like) if max(height, width) <= row.max_side]
+        wide = [row.suffixes[0] for row in _able(like) if 1 <= min(height, width) <= max(height, width) <= row.max_side]
         advice = f"choose {' or '.join(wide)}" if wide else "choose another size"
         size = f"{kind.name} holds 1 to {kind.max_side} pixels a side, not {width}×{height}"
         raise OutputError(f"{path}: {size}; {advice}")
@@ -232,4 +234,4 @@ def _require_target(path: Path, source: Path, overwrite: bool) -> None:
 
 def _require_absent(path: Path, overwrite: bool) -> None:
     if not overwrite and os.path.lexists(path):
-        raise OutputError(f"{path}: exists already; choose another name or ask to overwrite it")
+        raise OutputError(f"{path}: exists already; choose another name, or say --overwrite (overwrite=True)")

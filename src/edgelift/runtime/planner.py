@@ -1,0 +1,85 @@
+"""Tile and batch for a picture: measured prices where there are some or where they are worth a second, else fixed rules.
+
+A picture of a few seconds is never delayed: its tile comes from prices that are kept already, or from `auto_tile`.
+Networks without an exact halo always run in the tile of `auto_tile`, since their result depends on it; those with one
+give the same result for every tile.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import cached_property
+
+from edgelift.core.errors import RequestError
+from edgelift.io.activations import activation_bytes
+from edgelift.io.bundle import Bundle
+from edgelift.runtime import prices
+from edgelift.runtime.engine import Engine, Options
+from edgelift.runtime.footprint import Footprint, resident_bytes, show_size
+from edgelift.tiling.choose import Choice, choose, windows
+from edgelift.tiling.cost import CostModel
+from edgelift.tiling.plan import auto_tile
+
+__all__ = ["AUTO_BATCHES", "LONG_RUN", "Planner"]
+
+AUTO_BATCHES = (1, 2, 4)
+"""Among which `auto` chooses."""
+LONG_RUN = 5.0
+"""Predicted seconds of a picture from which measuring, about one second, may pay."""
+MEASURED_MEMORY = 1e9
+"""Bytes that an engine may need while it is measured."""
+
+
+class Planner:
+    """Chooses for one engine, and measures it at most once; may be used from several threads.
+
+    `batch`: `auto`, or the number of windows in each call. `memory`: what the process may hold in all, in bytes; what it
+    holds when this is made counts. `measure` is `prices.measure` but in tests.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        engine: Engine,
+        options: Options,
+        *,
+        batch: int | str = "auto",
+        memory: int | None = None,
+        measure: Callable[..., CostModel] = prices.measure,
+    ) -> None:
+        self.spec, self._bundle, self._engine, self._options = bundle.spec, bundle, engine, options
+        self.batches = (AUTO_BATCHES if engine.limits.max_batch > 1 else (1,)) if isinstance(batch, str) else (batch,)
+        if max(self.batches) > engine.limits.max_batch:
+            raise RequestError(f"this engine runs at most {engine.limits.max_batch} windows in a batch, got {batch}")
+        self.memory, self._measure = memory, measure
+        self._resident = resident_bytes()
+        self._lock = threading.Lock()
+        self._known: CostModel | None = None
+        self._looked = False
+
+    @cached_property
+    def assumed(self) -> CostModel:
+        """The guess that serves until something is measured."""
+        return prices.assumed(self.spec, self._engine.device)
+
+    @cached_property
+    def activations(self) -> float:
+        """Bytes for each pixel of a window; see `io.activations`."""
+        return activation_bytes(self._bundle, self._options.samples)
+
+    def known(self, *, measure: bool = False) -> CostModel | None:
+        """Prices that were measured here or are in the cache; with `measure`, measured now where there are none."""
+        with self._lock:
+            key = prices.key_of(self._bundle, self._engine, self._options)
+            if not self._looked:
+                self._known, self._looked = prices.load(key), True
+            if self._known is None and measure:
+                most = int(MEASURED_MEMORY / (self.footprint(1, 1).engine(1, 1, 1) - self.footprint(1, 1).engine(0, 0, 1)))
+                self._known = self._measure(self._engine, self._options.samples, most=most)
+                prices.store(key, self._known)
+            return self._known
+
+    def footprint(self, height: int, width: int, layers: int = 1, itemsize: int = 1) -> Footprint:
+        """What a picture of that size takes in memory."""
+        return Footprint(self.spec, width, self.activations, layers, itemsize, self._resident)

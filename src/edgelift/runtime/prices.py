@@ -1,0 +1,213 @@
+"""Prices of an engine on this machine: measured once in about a second, then kept in the user's cache folder.
+
+A file holds one table (`tiling.cost`) and the key that it belongs to: bundle, engine and its version, device, precision,
+samples, threads and machine. Files that are damaged, foreign or of another version are as good as missing; a folder
+that cannot be written to costs the second each time, nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgelift.core.errors import EngineError
+from edgelift.core.spec import ModelSpec
+from edgelift.io.bundle import Bundle
+from edgelift.runtime.engine import Engine, Options, blocks_shape
+from edgelift.runtime.hardware import cache_folder
+from edgelift.tiling.cost import MAX_TEXT, CostModel, Measured
+
+__all__ = ["BUDGET", "Key", "assumed", "key_of", "load", "measure", "prices_folder", "store"]
+
+BUDGET = 1.0
+"""Seconds that measuring may take where windows of 64×64 and 128×128 take less."""
+SHAPES = ((64, 64), (128, 128), (192, 256), (256, 256), (360, 640), (512, 512), (1024, 1024))
+"""(height, width) of the windows, one at a time: from what a call costs to what falls out of caches."""
+BATCHES = (2, 4)
+BATCH_SHAPE = (128, 128)
+"""Of which batches are measured, to learn whether the device runs them at once."""
+REPEATS = 2
+"""Timed runs after one to warm up. Few, because OpenVINO compiles a shape for itself at the fourth run."""
+ASSUMED_RATE = {"CPU": 5e10}
+"""Multiply-adds a second where nothing was measured: two cores of a laptop in f32. Good for 'seconds or minutes' only."""
+ASSUMED_FAST = 2e12
+"""The same for any other device."""
+ASSUMED_CALL = 1e-3
+"""Seconds of a call whatever its window."""
+VERSION = 1
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Key:
+    """What prices depend on."""
+
+    bundle: str
+    """SHA-256 of its file."""
+    engine: str
+    """Name and version."""
+    device: str
+    """Name and full title."""
+    precision: str
+    samples: str
+    threads: int
+    """As asked for: 0 means all cores."""
+    machine: str
+    """Processor and cores, since engines call different ones alike."""
+
+    @property
+    def file(self) -> str:
+        """Name of the file in the cache folder."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:32] + ".json"
+
+
+def key_of(bundle: Bundle, engine: Engine, options: Options) -> Key:
+    """The key for `engine`, made of `bundle` with `options`."""
+    name = getattr(engine, "name", type(engine).__name__)
+    found = getattr(type(engine), "available", lambda: None)()
+    version = found.version if found else ""
+    titles = [device.title for device in found.devices if device.name == engine.device] if found else []
+    return Key(
+        hashlib.sha256(bundle.data).hexdigest(), f"{name} {version}", " ".join([engine.device, *titles]),
+        engine.precision, options.samples, options.threads, f"{_processor()}, {_cores()} cores",
+    )  # fmt: skip
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        if names:
+            return names[0]
+    return platform.processor() or platform.machine()
+
+
+def _cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def assumed(spec: ModelSpec, device: str = "CPU") -> CostModel:
+    """A guess from the network's multiply-adds, for an engine that was not measured."""
+    work = max(spec.macs, spec.parameters, 1) / ASSUMED_RATE.get(device, ASSUMED_FAST)
+    return CostModel(tuple(Measured(1, side, side, ASSUMED_CALL + side * side * work) for side in (64, 512)))
+
+
+def measure(
+    engine: Engine,
+    samples: str = "uint8",
+    *,
+    budget: float = BUDGET,
+    most: int | None = None,
+    clock: Clock = time.perf_counter,
+) -> CostModel:
+    """Time `engine` on windows from small to large, and on batches, until `budget` seconds would be exceeded.
+
+    Every variant gets an equal part of the budget, and its first window whatever that takes. `samples` is the type of
+    the windows; those of more than `most` pixels are left out, but for the first. Raises `EngineError` where not even
+    that one runs.
+    """
+    rows: list[Measured] = []
+    count = len(engine.spec.variants)
+    for variant in range(1, count + 1):
+        rows += _measure(engine, samples, variant, budget / count, most or SHAPES[-1][0] * SHAPES[-1][1], clock)
+    return CostModel(tuple(rows))
+
+
+def _tasks(engine: Engine) -> list[tuple[int, int, int]]:
+    """(batch, height, width), the most telling first."""
+    multiple, limits = engine.spec.multiple_of, engine.limits
+    shapes = sorted(limits.shapes, key=math.prod) or [
+        (-(-height // multiple) * multiple, -(-width // multiple) * multiple) for height, width in SHAPES
+    ]
+    middle = shapes[0] if limits.shapes else shapes[SHAPES.index(BATCH_SHAPE)]
+    batches = [(batch, *middle) for batch in BATCHES if batch <= limits.max_batch]
+    single = [(1, *shape) for shape in shapes]
+    return list(dict.fromkeys([*single[:5], *batches, *single[5:]]))
+
+
+def _measure(
+    engine: Engine, samples: str, variant: int, budget: float, most: int, clock: Clock
+) -> list[Measured]:
+    rows: list[Measured] = []
+    began = clock()
+    for batch, height, width in _tasks(engine):
+        pixels = batch * height * width
+        if rows:
+            expected = (1 + REPEATS) * pixels * 3 * rows[-1].price
+            if pixels > most or clock() - began + expected > budget:
+                continue
+        try:
+            rows.append(Measured(batch, height, width, _time(engine, samples, (batch, height, width), variant, clock), variant))
+        except EngineError:
+            if not rows:
+                raise
+            break  # larger ones need even more of what was not there
+    return rows
+
+
+def _time(engine: Engine, samples: str, shape: tuple[int, int, int], variant: int, clock: Clock) -> float:
+    """Seconds of a run: the median after one to warm up, the lower of two."""
+    values = np.arange(math.prod(shape) * 3) % 251
+    batch = values.astype(samples).reshape(*shape, 3)
+    out = np.empty(blocks_shape(engine.spec, batch.shape), batch.dtype)
+    seconds = []
+    for _ in range(1 + REPEATS):
+        began = clock()
+        engine.run(batch, variant, out)
+        seconds.append(clock() - began)
+    return max(statistics.median_low(seconds[1:]), 1e-9)  # a clock may be too coarse to see it
+
+
+def prices_folder() -> Path:
+    """Where tables are kept (not made)."""
+    return cache_folder() / "prices"
+
+
+def load(key: Key, folder: Path | None = None) -> CostModel | None:
+    """The table kept for `key`; None where there is none that can be used."""
+    path = (folder or prices_folder()) / key.file
+    try:
+        if path.stat().st_size > MAX_TEXT:
+            return None
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        if plain["version"] != VERSION or plain["key"] != dataclasses.asdict(key):
+            return None
+        return CostModel.from_plain(plain["table"])
+    except (OSError, ValueError, RecursionError, LookupError, TypeError):  # RequestError is a ValueError
+        return None
+
+
+def store(key: Key, model: CostModel, folder: Path | None = None) -> bool:
+    """Keep `model` for `key`: complete or not at all. False where the folder cannot be written to."""
+    folder = folder or prices_folder()
+    plain = {"version": VERSION, "key": dataclasses.asdict(key), "table": json.loads(model.to_json())}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, scratch = tempfile.mkstemp(dir=folder, prefix=f".{key.file[:8]}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(plain, file, indent=1)
+            os.replace(scratch, folder / key.file)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(scratch)
+            raise
+    except OSError:
+        return False
+    return True
