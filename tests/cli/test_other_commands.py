@@ -44,7 +44,9 @@ def test_models_show(edgelift) -> None:
 
 def test_devices_says_what_is_missing(edgelift, monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "openvino" else find(name, *rest))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "openvino" else find(name, *rest)
+    )
     assert "pip install 'edgelift[openvino]'" in edgelift("devices").out
 
 

@@ -240,7 +240,6 @@ def test_a_configuration_that_cannot_be_built_is_named(name: str, config: dict[s
     assert str(caught.value).startswith(f"{name} cannot be built from {config}")
 
 
-@pytest.mark.xfail(strict=True, reason="build() takes negative numbers: ABPN with scale -1 or layers -1 is built")
 @pytest.mark.parametrize("config", [{"scale": -1}, {"layers": -1}])
 def test_negative_numbers_are_refused(config: dict[str, Any]) -> None:
     with pytest.raises(RequestError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,3 +72,17 @@ def photograph() -> Callable[[int, int], np.ndarray]:
         return np.clip(np.rint(shading + texture + edges + grain), 0, 255).astype(np.uint8)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def exports(repository: Path) -> Any:
+    """`tests/forge/exports.py`: networks with drawn weights and their graphs. Needs torch."""
+    pytest.importorskip("torch")
+    name = "edgelift_test_exports"
+    if name not in sys.modules:
+        place = importlib.util.spec_from_file_location(name, repository / "tests" / "forge" / "exports.py")
+        assert place is not None
+        assert place.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(place)
+        place.loader.exec_module(sys.modules[name])
+    return sys.modules[name]

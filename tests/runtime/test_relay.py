@@ -54,7 +54,9 @@ def test_writer_waits_for_a_slow_reader() -> None:
 
     def read(source: Source) -> None:
         source.rows(0, 1)
-        held = list(written)  # one strip was asked for; beyond it at most the allowance, and one that is being handed over
+        held = list(
+            written
+        )  # one strip was asked for; beyond it at most the allowance, and one that is being handed over
         assert len(held) <= 1 + WAITING_STRIPS + 1
         second_read.set()
         source.rows(0, HEIGHT)

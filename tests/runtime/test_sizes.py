@@ -23,7 +23,9 @@ SCALES = (2, 3, 4)
 @pytest.fixture(autouse=True)
 def nearest_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks that enlarge by nearest neighbour: sizes are checked without an engine."""
-    monkeypatch.setattr(upscaler, "open_engine", lambda bundle, name, options: FakeEngine(bundle.spec, samples=options.samples))
+    monkeypatch.setattr(
+        upscaler, "open_engine", lambda bundle, name, options: FakeEngine(bundle.spec, samples=options.samples)
+    )
 
 
 def noise(height: int, width: int) -> np.ndarray:
@@ -32,7 +34,18 @@ def noise(height: int, width: int) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("factor", "chain"),
-    [(0.5, ()), (1, ()), (1.01, (2,)), (2, (2,)), (2.1, (3,)), (4, (4,)), (4.1, (3, 2)), (6.5, (4, 2)), (9, (3, 3)), (16, (4, 4))],
+    [
+        (0.5, ()),
+        (1, ()),
+        (1.01, (2,)),
+        (2, (2,)),
+        (2.1, (3,)),
+        (4, (4,)),
+        (4.1, (3, 2)),
+        (6.5, (4, 2)),
+        (9, (3, 3)),
+        (16, (4, 4)),
+    ],
 )
 def test_passes(factor: float, chain: tuple[int, ...]) -> None:
     assert passes(factor, SCALES) == chain

@@ -62,7 +62,12 @@ def test_a_window_is_placed_as_the_loop_places_it(data: st.DataObject, side: int
 
 @settings(max_examples=60)
 @given(
-    st.integers(1, 25), st.integers(1, 25), st.integers(0, 3), st.integers(1, 3), st.integers(1, 3), st.sampled_from(TYPES)
+    st.integers(1, 25),
+    st.integers(1, 25),
+    st.integers(0, 3),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.sampled_from(TYPES),
 )
 def test_a_whole_plan_gives_the_picture_back(
     height: int, width: int, halo: int, side: int, grid: int, dtype: str

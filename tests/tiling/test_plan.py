@@ -20,7 +20,6 @@ def _up(n: int, multiple: int) -> int:
     return -(-n // multiple) * multiple
 
 
-
 # (length, tile, halo, multiple_of) -> (read, keep) of each window
 LITERAL: list[tuple[tuple[int, int, int | None, int], list[tuple[tuple[int, int], tuple[int, int]]]]] = [
     ((1, 1, 0, 1), [((0, 1), (0, 1))]),
@@ -65,7 +64,9 @@ def test_what_cannot_be_planned_is_refused(given_: tuple[int, int, int | None, i
 @given(halo=st.integers(0, 40), multiple=st.integers(1, 16), below=st.integers(0, 100))
 def test_the_side_that_a_refusal_names_would_do(halo: int, multiple: int, below: int) -> None:
     """ "Take at least n": n itself, or the next multiple of it that the network takes, is accepted."""
-    tile = (2 * halo + multiple - 1) // multiple * multiple - below // multiple * multiple  # the largest that is too small
+    tile = (
+        2 * halo + multiple - 1
+    ) // multiple * multiple - below // multiple * multiple  # the largest that is too small
     if tile < 1:
         return
     with pytest.raises(RequestError) as caught:
@@ -136,7 +137,9 @@ def test_no_axis_has_more_windows_than_it_needs(case: tuple[int, int, int, int])
     assert len(axis(*case)) == (1 if tile >= length else -(-(extended - tile) // step) + 1)
 
 
-@given(st.integers(1, 200), st.integers(1, 200), st.integers(0, 9), st.integers(1, 8), st.integers(1, 9), st.integers(1, 9))
+@given(
+    st.integers(1, 200), st.integers(1, 200), st.integers(0, 9), st.integers(1, 8), st.integers(1, 9), st.integers(1, 9)
+)
 def test_a_plan_is_the_product_of_its_axes(
     height: int, width: int, halo: int, multiple: int, taller: int, wider: int
 ) -> None:
@@ -153,7 +156,9 @@ def test_a_plan_is_the_product_of_its_axes(
 
 
 @settings(max_examples=50)
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 5), st.integers(1, 3), st.integers(0, 8), st.integers(0, 8))
+@given(
+    st.integers(1, 40), st.integers(1, 40), st.integers(0, 5), st.integers(1, 3), st.integers(0, 8), st.integers(0, 8)
+)
 def test_every_pixel_is_kept_once(height: int, width: int, halo: int, multiple: int, taller: int, wider: int) -> None:
     """Counted pixel by pixel, so that it does not rest on how the other tests add things up."""
     least = -(-(2 * halo + multiple) // multiple)

@@ -100,7 +100,6 @@ def test_a_wrong_field_is_named_with_what_was_expected(table: str, fields: dict[
         recipe_from({"name": "a", "network": NETWORK, table: fields})
 
 
-@pytest.mark.xfail(strict=True, reason="warmup, ema and seed are not held to a range")
 @pytest.mark.parametrize("fields", [{"warmup": 1.5}, {"warmup": -0.1}, {"ema": 1.5}, {"ema": -0.1}, {"seed": -1}])
 def test_shares_and_seeds_outside_their_range_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(RecipeError):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import importlib.util
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,12 +43,13 @@ def train(
     from edgelift.training.recipe import load_recipe
 
     plan = load_recipe(recipe)
+    stop = _stop_on_signals()
     folder = run or Path("runs") / plan.name
     began = datetime.date.today().isoformat()
     try:
         best = loop.train(
             plan, data, folder, minutes=minutes, device=device, start=start or _default_start(plan, folder), report=_show,
-            say=lambda words: typer.echo(words, err=True),
+            say=lambda words: typer.echo(words, err=True), stop=stop,
         )  # fmt: skip
     except TrainingError as exc:
         if log is not None:
@@ -56,6 +60,20 @@ def train(
         append_run(log, began, plan, folder, "finished")
     typer.echo(f"best validation PSNR-Y {best.meta['best_psnr_y']:.3f} dB; weights in {folder / 'best.pt'}")
     typer.echo(f"make a bundle of it: edgelift export {folder / 'best.pt'} -o {plan.name}.onnx")
+
+
+def _stop_on_signals() -> Callable[[], bool]:
+    """From now on SIGINT and SIGTERM ask for a stop at the next step, where the state can be saved; a second ends at once."""
+    asked: list[int] = []
+
+    def ask(number: int, _: object) -> None:
+        asked.append(number)
+        signal.signal(number, signal.default_int_handler)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(ValueError):  # not in the main thread
+            signal.signal(number, ask)
+    return lambda: bool(asked)
 
 
 def _default_start(plan: Recipe, folder: Path) -> Path | None:

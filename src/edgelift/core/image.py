@@ -44,6 +44,8 @@ def luma(rgb: Picture) -> NDArray[np.float64]:
 
 def shave(image: NDArray[Any], border: int) -> NDArray[Any]:
     """`image` without `border` pixels on each side; raises `RequestError` where nothing would be left."""
+    if border < 0:
+        raise RequestError(f"a border is at least 0 pixels, got {border}")
     if border == 0:
         return image
     if min(image.shape[:2]) <= 2 * border:

@@ -122,9 +122,12 @@ class Resizer:
         first = self.reach(start, stop)[0]
         vertical = Taps(self._rows.index[start:stop] - first, self._rows.weight[start:stop])
         steps = [(vertical, 0), (self._columns, 1)]
+        dtype = rows.dtype
         for along, axis in reversed(steps) if self._columns_first else steps:
-            rows = round_to(apply_taps(rows, along, axis), rows.dtype)
-        return rows
+            rows = apply_taps(rows, along, axis)
+            if dtype.kind != "f":
+                rows = round_to(rows, dtype)
+        return round_to(rows, dtype)
 
 
 def resize(image: Picture, height: int, width: int, kernel: str = "bicubic", *, antialias: bool = True) -> Picture:

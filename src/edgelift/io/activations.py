@@ -42,9 +42,10 @@ def _bytes(value: onnx.ValueInfoProto) -> float:
     tensor = value.type.tensor_type
     if not tensor.HasField("shape") or not all(d.HasField("dim_value") for d in tensor.shape.dim):
         return math.nan
-    return float(math.prod(d.dim_value for d in tensor.shape.dim)) * helper.tensor_dtype_to_np_dtype(
-        tensor.elem_type
-    ).itemsize
+    return (
+        float(math.prod(d.dim_value for d in tensor.shape.dim))
+        * helper.tensor_dtype_to_np_dtype(tensor.elem_type).itemsize
+    )
 
 
 def _peak(graph: onnx.GraphProto, sizes: dict[str, float]) -> float:

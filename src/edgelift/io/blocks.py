@@ -51,7 +51,9 @@ def blocks_model(bundle: Bundle, samples: str) -> onnx.ModelProto:
     nodes = core_nodes(model.graph)
     used = {name for node in nodes for name in node.input}
     weights = [t for t in model.graph.initializer if t.name in used]
-    limits = [numpy_helper.from_array(np.array(v, np.float32), name) for v, name in ((0.0, "_black"), (255.0, "_white"))]
+    limits = [
+        numpy_helper.from_array(np.array(v, np.float32), name) for v, name in ((0.0, "_black"), (255.0, "_white"))
+    ]
     to_planes: Step = ("Transpose", (), {"perm": [0, 3, 1, 2]})
     clip: Step = ("Clip", ("_black", "_white"), {})
     to_pixels: Step = ("Transpose", (), {"perm": [0, 2, 3, 1]})

@@ -50,12 +50,16 @@ class SubPixelDeconv(RunsAsConv):
         """The equal convolution."""
         weight = self.regrouped()
         layer = nn.Conv2d(
-            weight.shape[1], weight.shape[0], weight.shape[2], padding=self.reach, padding_mode=cast(Padding, self.padding)
+            weight.shape[1],
+            weight.shape[0],
+            weight.shape[2],
+            padding=self.reach,
+            padding_mode=cast(Padding, self.padding),
         )
         layer.weight.data.copy_(weight)
         assert layer.bias is not None
         layer.bias.data.copy_(self.bias.expand(self.scale**2))
-        return layer.to(weight.device)
+        return layer.to(weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """Blocks N × scale² × h × w."""

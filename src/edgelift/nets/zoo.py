@@ -25,8 +25,17 @@ def build(architecture: str, **config: Any) -> Network:
     """A new network; raises `RequestError` for an unknown architecture or configuration."""
     kind = ARCHITECTURES.load(architecture)
     try:
+        _check_numbers(config)
         network = kind(**config)
     except (ArithmeticError, TypeError, ValueError) as exc:
         raise RequestError(f"{architecture} cannot be built from {config}: {exc}") from exc
     assert isinstance(network, Network)
     return network
+
+
+def _check_numbers(config: dict[str, Any]) -> None:
+    """Raise `ValueError` for a number that no network can have; what is text the network checks itself."""
+    for name, value in config.items():
+        least = 0 if name == "layers" else 1
+        if not isinstance(value, str) and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+            raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")

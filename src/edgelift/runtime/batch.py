@@ -15,6 +15,10 @@ from edgelift.runtime.files import Job, Result, Upscaling, upscale_file
 __all__ = ["Outcome", "clear_leftovers", "default_workers", "run_jobs"]
 
 
+WAKE_SECONDS = 0.2
+"""How often the waiting thread looks up: a signal that the system gives to another thread does not wake it."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What became of one job: exactly one of `result`, `error` and `skipped` says so."""
@@ -94,7 +98,7 @@ def run_jobs(
                     running.add(pool.submit(one, *following))
                 if not running:
                     return
-                done, running = wait(running, return_when=FIRST_COMPLETED)
+                done, running = wait(running, timeout=WAKE_SECONDS, return_when=FIRST_COMPLETED)
                 for future in sorted(done, key=id):
                     yield future.result()
         finally:

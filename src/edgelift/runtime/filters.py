@@ -30,12 +30,12 @@ SAMPLES = 1 << 16
 MAX_RADIUS = 100.0
 MAX_PERCENT = 1000
 
-_TYPES: dict[str, tuple[type[np.number[Any]], ...]] = {
+_TYPES: dict[str, tuple[Any, Any, Any]] = {
     "uint8": (np.int16, np.uint32, np.float32),
     "uint16": (np.int32, np.uint64, np.float64),
     "float32": (np.float32, np.float32, np.float32),
 }
-"""What holds, for each sample type: sums of a 3 × 3 kernel; samples times 2^24; a sample times a percentage, exactly."""
+"""What holds, for each sample type: sums of a 3 × 3 kernel; a sample times 2^24; a sample times a percentage."""
 
 
 class Filter(Protocol):

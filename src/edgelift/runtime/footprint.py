@@ -22,8 +22,8 @@ __all__ = ["Footprint", "parse_size", "resident_bytes", "show_size"]
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 ENGINE_FACTOR = 3.0
-"""Engine memory for each byte of `activation_bytes`. Measured on abpn-x3: 2.4 with OpenVINO, which keeps room in the model
-of free shapes and in that of the shape at hand, and 2.9 with ONNX Runtime, whose room grows by doubling."""
+"""Engine memory for each byte of `activation_bytes`. Measured on abpn-x3: 2.4 with OpenVINO, which keeps room in the
+model of free shapes and in that of the shape at hand, and 2.9 with ONNX Runtime, whose room grows by doubling."""
 ENGINE_FIXED = 20_000_000
 """Bytes that an engine takes for compiling a shape, whatever its size; 5 to 15 million were measured."""
 STRIPS_IN = 4
@@ -41,7 +41,9 @@ def parse_size(text: str) -> int:
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]I?)?B?", text.strip().upper(), re.ASCII)
     if found is None or len(text) > 30 or float(found[1]) * UNITS[found[2] or ""] < 1:
-        raise RequestError(f"a size is a number with K, M, G, T (or KiB, MiB, GiB, TiB), such as 500M or 2G; got {text!r}")
+        raise RequestError(
+            f"a size is a number with K, M, G, T (or KiB, MiB, GiB, TiB), such as 500M or 2G; got {text!r}"
+        )
     return int(float(found[1]) * UNITS[found[2] or ""])
 
 
@@ -85,13 +87,17 @@ class Footprint:
 
     def __call__(self, heights: NDArray[np.int64], widths: NDArray[np.int64], batch: int) -> NDArray[np.float64]:
         """In all, for tiles of `heights` × `widths`, element by element."""
-        return self.resident + self.engine(heights, widths, batch) + self.strips(heights, widths)
+        return np.asarray(self.resident + self.engine(heights, widths, batch) + self.strips(heights, widths), float)
+
+    @property
+    def per_pixel(self) -> float:
+        """Bytes for a pixel of a window: inside the engine, and of what goes in and comes out."""
+        sample = 1 if self.itemsize == 1 else 4
+        return ENGINE_FACTOR * self.activations + 3 * sample * (1 + self.spec.scale**2)
 
     def engine(self, heights: Any, widths: Any, batch: int) -> Any:
-        """Inside the engine, and the windows that go in and come out."""
-        sample = 1 if self.itemsize == 1 else 4
-        window = 3 * sample * (1 + self.spec.scale**2)
-        return ENGINE_FIXED + (ENGINE_FACTOR * self.activations + window) * heights * widths * batch * self.layers
+        """For a call with `batch` windows of each layer."""
+        return ENGINE_FIXED + self.per_pixel * heights * widths * batch * self.layers
 
     def strips(self, heights: Any, widths: Any) -> Any:
         """Rows of the picture and of the result that a row of windows reads and makes."""

@@ -1,4 +1,4 @@
-"""Tile and batch for a picture: measured prices where there are some or where they are worth a second, else fixed rules.
+"""Tile and batch for a picture, by measured prices where there are some or where they are worth a second.
 
 A picture of a few seconds is never delayed: its tile comes from prices that are kept already, or from `auto_tile`.
 Networks without an exact halo always run in the tile of `auto_tile`, since their result depends on it; those with one
@@ -16,8 +16,8 @@ from edgelift.io.activations import activation_bytes
 from edgelift.io.bundle import Bundle
 from edgelift.runtime import prices
 from edgelift.runtime.engine import Engine, Options
-from edgelift.runtime.footprint import Footprint, resident_bytes, show_size
-from edgelift.tiling.choose import Choice, choose, windows
+from edgelift.runtime.footprint import Footprint, resident_bytes
+from edgelift.tiling.choose import Choice, choose
 from edgelift.tiling.cost import CostModel
 from edgelift.tiling.plan import auto_tile
 
@@ -34,7 +34,7 @@ MEASURED_MEMORY = 1e9
 class Planner:
     """Chooses for one engine, and measures it at most once; may be used from several threads.
 
-    `batch`: `auto`, or the number of windows in each call. `memory`: what the process may hold in all, in bytes; what it
+    `batch`: `auto`, or the number of windows in each call. `memory`: bytes that the process may hold in all; what it
     holds when this is made counts. `measure` is `prices.measure` but in tests.
     """
 
@@ -68,18 +68,61 @@ class Planner:
         """Bytes for each pixel of a window; see `io.activations`."""
         return activation_bytes(self._bundle, self._options.samples)
 
+    @cached_property
+    def key(self) -> prices.Key:
+        """What the prices are kept under."""
+        return prices.key_of(self._bundle, self._engine, self._options)
+
     def known(self, *, measure: bool = False) -> CostModel | None:
         """Prices that were measured here or are in the cache; with `measure`, measured now where there are none."""
         with self._lock:
-            key = prices.key_of(self._bundle, self._engine, self._options)
             if not self._looked:
-                self._known, self._looked = prices.load(key), True
+                self._known, self._looked = prices.load(self.key), True
             if self._known is None and measure:
-                most = int(MEASURED_MEMORY / (self.footprint(1, 1).engine(1, 1, 1) - self.footprint(1, 1).engine(0, 0, 1)))
+                most = int(MEASURED_MEMORY / self.footprint(1, 1).per_pixel)
                 self._known = self._measure(self._engine, self._options.samples, most=most)
-                prices.store(key, self._known)
+                prices.store(self.key, self._known)
             return self._known
 
     def footprint(self, height: int, width: int, layers: int = 1, itemsize: int = 1) -> Footprint:
         """What a picture of that size takes in memory."""
         return Footprint(self.spec, width, self.activations, layers, itemsize, self._resident)
+
+    def tile(
+        self, height: int, width: int, *, overlap: int | None = None, layers: int = 1, itemsize: int = 1
+    ) -> tuple[int, int]:
+        """The tile of `choice`, at once where nothing is known of the engine and no limit is set."""
+        if self.memory is None and not self._engine.limits.shapes and self._model(height, width) is None:
+            return auto_tile(height, width, self.spec.halo, self.spec.multiple_of, overlap=overlap)
+        return self.choice(height, width, overlap=overlap, layers=layers, itemsize=itemsize).tile
+
+    def choice(
+        self,
+        height: int,
+        width: int,
+        *,
+        tile: tuple[int, int] | None = None,
+        overlap: int | None = None,
+        layers: int = 1,
+        itemsize: int = 1,
+    ) -> Choice:
+        """What to take for a picture of that size, with the seconds of one layer and the memory of all `layers`.
+
+        `tile`: one that can be run, where it is settled already. Raises `RequestError` where nothing fits the engine or
+        the memory.
+        """
+        spec, shapes, model = self.spec, self._engine.limits.shapes, self._model(height, width)
+        if tile is None and not shapes and (spec.halo is None or (model is None and self.memory is None)):
+            tile = auto_tile(height, width, spec.halo, spec.multiple_of, overlap=overlap)
+        return choose(
+            height, width, spec.halo, model or self.assumed, multiple_of=spec.multiple_of, overlap=overlap,
+            shapes=shapes if tile is None else (tile,), batches=self.batches, limit=self.memory,
+            need=self.footprint(height, width, layers, itemsize),
+        )  # fmt: skip
+
+    def _model(self, height: int, width: int) -> CostModel | None:
+        """Prices for a picture of that size: they are measured where it is expected to take long."""
+        if self.spec.halo is None and not self._engine.limits.shapes:
+            return self.known()  # there is nothing to choose
+        seconds = self.assumed.seconds(1, 512, 512) * height * width / 512**2
+        return self.known(measure=seconds >= LONG_RUN)

@@ -1,8 +1,8 @@
 """Prices of an engine on this machine: measured once in about a second, then kept in the user's cache folder.
 
-A file holds one table (`tiling.cost`) and the key that it belongs to: bundle, engine and its version, device, precision,
-samples, threads and machine. Files that are damaged, foreign or of another version are as good as missing; a folder
-that cannot be written to costs the second each time, nothing else.
+A file holds one table (`tiling.cost`) and the key that it belongs to: bundle, engine and its version, device,
+precision, samples, threads and machine. Files that are damaged, foreign or of another version are as good as missing; a
+folder that cannot be written to costs the second each time, nothing else.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ BATCH_SHAPE = (128, 128)
 REPEATS = 2
 """Timed runs after one to warm up. Few, because OpenVINO compiles a shape for itself at the fourth run."""
 ASSUMED_RATE = {"CPU": 5e10}
-"""Multiply-adds a second where nothing was measured: two cores of a laptop in f32. Good for 'seconds or minutes' only."""
+"""Multiply-adds a second where nothing was measured: two cores of a laptop in f32. Tells seconds from minutes, no more."""
 ASSUMED_FAST = 2e12
 """The same for any other device."""
 ASSUMED_CALL = 1e-3
@@ -141,9 +141,7 @@ def _tasks(engine: Engine) -> list[tuple[int, int, int]]:
     return list(dict.fromkeys([*single[:5], *batches, *single[5:]]))
 
 
-def _measure(
-    engine: Engine, samples: str, variant: int, budget: float, most: int, clock: Clock
-) -> list[Measured]:
+def _measure(engine: Engine, samples: str, variant: int, budget: float, most: int, clock: Clock) -> list[Measured]:
     rows: list[Measured] = []
     began = clock()
     for batch, height, width in _tasks(engine):
@@ -153,7 +151,9 @@ def _measure(
             if pixels > most or clock() - began + expected > budget:
                 continue
         try:
-            rows.append(Measured(batch, height, width, _time(engine, samples, (batch, height, width), variant, clock), variant))
+            rows.append(
+                Measured(batch, height, width, _time(engine, samples, (batch, height, width), variant, clock), variant)
+            )
         except EngineError:
             if not rows:
                 raise

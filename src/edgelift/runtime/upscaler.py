@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +15,12 @@ from edgelift.core.spec import ModelSpec
 from edgelift.io.bundle import Bundle
 from edgelift.runtime.engine import PRECISIONS, Engine, Options
 from edgelift.runtime.engines import open_engine
+from edgelift.runtime.footprint import parse_size
 from edgelift.runtime.models import resolve
 from edgelift.runtime.pipeline import Report, interpolate, run_plan
+from edgelift.runtime.planner import Planner
 from edgelift.runtime.rows import ArraySource, ArrayTarget, Source, Target
-from edgelift.tiling.plan import Plan, auto_tile, plan
+from edgelift.tiling.plan import Plan, plan
 
 __all__ = ["Upscaler"]
 
@@ -27,7 +30,9 @@ class Upscaler:
 
     `model`: a bundled name, a bundle file, or `nearest`, `bilinear`, `bicubic`, `lanczos` (any scale, no engine);
     None takes the best bundled network for `scale`. `tile`: `auto`, or (height, width) of the windows in input pixels;
-    the result does not depend on it. 16-bit pictures run in f32 unless another precision is asked for.
+    the result does not depend on it. 16-bit pictures run in f32 unless another precision is asked for. `batch`: `auto`,
+    or how many windows go into one call of the engine. `memory`: what the process may hold in all, such as "2G" or a
+    number of bytes; it limits the tile. See `runtime.planner` for what `auto` means.
 
     Raises `RequestError` for what cannot be served, `EngineMissingError` where no engine is installed.
     """
@@ -42,16 +47,22 @@ class Upscaler:
         precision: str = "auto",
         tile: str | tuple[int, int] = "auto",
         threads: int = 0,
+        batch: str | int = "auto",
+        memory: str | int | None = None,
     ) -> None:
         if precision not in PRECISIONS:
             raise RequestError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
         if tile != "auto" and (isinstance(tile, str) or len(tile) != 2 or min(tile) < 1):
             raise RequestError(f"a tile is 'auto' or (height, width) of at least one pixel each, got {tile!r}")
+        if batch != "auto" and (isinstance(batch, str) or batch < 1):
+            raise RequestError(f"a batch is 'auto' or at least one window, got {batch!r}")
+        self._batch, self._memory = batch, parse_size(str(memory)) if memory is not None else None
         self.model = resolve(model, scale)
         self.scale: float = self.model.spec.scale if isinstance(self.model, Bundle) else self.model.scale
         self._engine_name, self._tile = engine, tile
         self._asked = {"device": device, "precision": precision, "threads": threads}
         self._engines: dict[str, Engine] = {}
+        self._planners: dict[str, Planner] = {}
         self._lock = threading.Lock()
         if isinstance(self.model, Bundle):
             self._engine("uint8")  # so that what cannot run is known now
@@ -80,25 +91,43 @@ class Upscaler:
             return height * self.model.spec.scale, width * self.model.spec.scale
         return self.model.size(height, width)
 
-    def plan(self, height: int, width: int) -> Plan:
-        """The windows for a picture of that size. Raises `RequestError` for interpolations and unfit tiles."""
+    def plan(self, height: int, width: int, *, layers: int = 1, dtype: np.dtype[Any] | type = np.uint8) -> Plan:
+        """The windows for a picture of that size, with so many layers of that type.
+
+        Raises `RequestError` for interpolations, unfit tiles and where the memory is too small.
+        """
         if not isinstance(self.model, Bundle):
             raise RequestError(f"{self.name} needs no windows")
-        spec, shapes = self.model.spec, self._engine("uint8").limits.shapes
+        spec, planner = self.model.spec, self.planner(dtype)
+        kind = {"layers": layers, "itemsize": np.dtype(dtype).itemsize}
+        if isinstance(self._tile, str) or self._engine("uint8").limits.shapes:
+            return plan(height, width, planner.tile(height, width, **kind), spec.halo, spec.multiple_of)
+        # A tile larger than the picture is the whole picture.
         whole = tuple(-(-n // spec.multiple_of) * spec.multiple_of for n in (height, width))
-        if shapes:
-            tile = min(shapes, key=lambda shape: plan(height, width, shape, spec.halo, spec.multiple_of).pixels)
-        elif isinstance(self._tile, str):
-            tile = auto_tile(height, width, spec.halo, spec.multiple_of)
-        else:  # a tile larger than the picture is the whole picture
-            tile = (min(self._tile[0], whole[0]), min(self._tile[1], whole[1]))
-        return plan(height, width, tile, spec.halo, spec.multiple_of)
+        tile = (min(self._tile[0], whole[0]), min(self._tile[1], whole[1]))
+        made = plan(height, width, tile, spec.halo, spec.multiple_of)
+        if self._memory is not None:
+            planner.choice(height, width, tile=tile, **kind)
+        return made
+
+    def planner(self, dtype: np.dtype[Any] | type = np.uint8) -> Planner:
+        """What chooses tiles and knows prices, for pictures of that type."""
+        if not isinstance(self.model, Bundle):
+            raise RequestError(f"{self.name} needs no windows")
+        samples = "uint8" if dtype == np.uint8 else "float32"
+        engine = self._engine(samples)
+        with self._lock:
+            if samples not in self._planners:
+                options = Options(samples=samples, **self._asked)  # type: ignore[arg-type]  # as in _engine
+                self._planners[samples] = Planner(self.model, engine, options, batch=self._batch, memory=self._memory)
+            return self._planners[samples]
 
     def run(self, source: Source, target: Target, report: Report = lambda done: None) -> None:
         """Upscale `source` into `target`, strip by strip."""
         if isinstance(self.model, Bundle):
             engine = self._engine("uint8" if source.dtype == np.uint8 else "float32")
-            run_plan(engine, self.plan(source.height, source.width), source, target, report)
+            windows = self.plan(source.height, source.width, layers=source.layers, dtype=source.dtype)
+            run_plan(engine, windows, source, target, report)
         else:
             interpolate(self.model.kernel, self.size(source.height, source.width), source, target, report)
 

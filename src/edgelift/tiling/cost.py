@@ -8,7 +8,8 @@ The rules:
   least the line of the first two goes on, its fixed cost held between nothing and all of the first time; above the
   largest the price of a pixel stays what it is there;
 - between two measured batches time is linear in the batch, and a larger batch never costs less; outside them a window
-  costs what it costs at the nearest measured batch.
+  costs what it costs at the nearest measured batch. Areas that were not measured in a batch go on in proportion to the
+  next smaller batch.
 """
 
 from __future__ import annotations
@@ -186,16 +187,27 @@ def _along_areas(curve: tuple[Floats, Floats], area: Floats) -> Floats:
 
 def _along_batches(curves: dict[int, tuple[Floats, Floats]], area: Floats, batch: int) -> Floats:
     """`curves` by batch, smallest first."""
-    before: tuple[int, Floats] | None = None
-    for measured, curve in curves.items():
-        here = _along_areas(curve, area)
-        if before is None:
-            if batch <= measured:
-                return here * (batch / measured)
-        else:
-            here = np.maximum(here, before[1])  # noise must not make a larger batch the quicker one
-            if batch <= measured:
-                return before[1] + (here - before[1]) * ((batch - before[0]) / (measured - before[0]))
-        before = (measured, here)
-    assert before is not None  # a table has rows
-    return before[1] * (batch / before[0])
+    # The ends of every curve come along as further points: beyond them a curve goes on as the one below it does.
+    ends = [end for areas, _ in curves.values() for end in (areas[0], areas[-1])]
+    points = np.append(area.ravel(), ends)
+    below, fewer = np.zeros(0), 0
+    for k, (measured, curve) in enumerate(curves.items()):
+        here = _along_areas(curve, points) if k == 0 else _above(curve, points, below, area.size + 2 * k)
+        if batch <= measured or k == len(curves) - 1:
+            break
+        below, fewer = here, measured
+    if fewer and batch <= measured:
+        here = below + (here - below) * ((batch - fewer) / (measured - fewer))
+    else:
+        here = here * (batch / measured)
+    return here[: area.size].reshape(area.shape)
+
+
+def _above(curve: tuple[Floats, Floats], points: Floats, below: Floats, first: int) -> Floats:
+    """A curve over `below`, the times of a smaller batch at `points`, whose item `first` is the curve's first area."""
+    areas, seconds = curve
+    start, end = seconds[0] / below[first], seconds[-1] / below[first + 1]
+    outside = below * np.where(points < areas[0], start, end)
+    inside = (points >= areas[0]) & (points <= areas[-1])
+    own = np.where(inside, np.interp(points, areas, seconds), outside)
+    return np.asarray(np.maximum(own, below))  # noise must not make a larger batch the quicker one

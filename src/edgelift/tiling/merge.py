@@ -1,18 +1,20 @@
 """Putting results of windows into strips of the picture.
 
-Engines give blocks: for each position of their grid a b × b square of pixels, one after the other in memory. Cutting the
-halo away, the pixel shuffle and the placing are then one strided copy of runs of b pixels.
+Engines give blocks: for each position of their grid a b × b square of pixels, one after the other in memory. Cutting
+the halo away, the pixel shuffle and the placing are then one strided copy of runs of b pixels.
 
-Where windows overlap, `crop` and `naive` take each pixel from the one window that keeps it; `average` and `feather` take
-a weighted mean of all that cover it. Windows are the product of two axes, and so are the weights: they are made once an
-axis, and sum to 1 there. `feather` weighs by a Gaussian of the distance into the overlap: 1 where the overlap ends
-and further inside, falling to 1 % at the window's edge (sigma is a third of the overlap), whatever the window's size.
+Where windows overlap, `crop` and `naive` take each pixel from the one window that keeps it; `average` and `feather`
+take a weighted mean of all that cover it. Windows are the product of two axes, and so are the weights: they are made
+once an axis, and sum to 1 there. `feather` weighs by a Gaussian of the distance into the overlap: 1 where the overlap
+ends and further inside, falling to 1 % at the window's edge. Its sigma is a third of the overlap and not a share of
+the window: around a wide window's centre it would still be high at the edge, which would show as a seam.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -67,7 +69,7 @@ def runs(strip: NDArray[Any], side: int) -> NDArray[np.void]:
 
 
 def _place(target: NDArray[np.void], blocks: NDArray[Any], rows: slice, columns: slice, grid: int) -> None:
-    """Copy `rows` × `columns` (input pixels) of a window's blocks to `target`, which is that large and made by `runs`."""
+    """Copy `rows` × `columns` (input pixels) of a window's blocks to `target`, which `runs` made and is that large."""
     inner = blocks[rows.start * grid : rows.stop * grid, columns.start * grid : columns.stop * grid]
     run = np.dtype((np.void, blocks.shape[2] * blocks.shape[4] * blocks.itemsize))
     flat = inner.reshape(*inner.shape[:2], blocks.shape[2], -1).view(run)[..., 0]
@@ -115,7 +117,7 @@ def _feather(size: int, shared: int) -> NDArray[np.float64]:
     """The Gaussian of the module's text over a window of `size` pixels that shares `shared` with each neighbour."""
     centre = np.arange(size) + 0.5
     missing = np.maximum(shared - np.minimum(centre, size - centre), 0.0)
-    return np.exp(-0.5 * (missing / (SIGMA * max(shared, 1))) ** 2)
+    return np.asarray(np.exp(-0.5 * (missing / (SIGMA * max(shared, 1))) ** 2))
 
 
 @dataclass(frozen=True)
@@ -156,9 +158,9 @@ class Merge(Protocol):
     """Whether windows must be added one at a time and in the plan's order; else in any order, and at the same time."""
 
     def add(self, strip: NDArray[Any], window: Window, blocks: NDArray[Any]) -> None:
-        """Take the blocks of a window, layers × (rows · grid) × (columns · grid) × b × b × 3, uint8 or float32 (0 … 255).
+        """Take the blocks of a window: layers × (rows · grid) × (columns · grid) × b × b × 3, as engines give them.
 
-        `strip` is that of the window's row: layers × rows × width × 3, uint8, uint16 or float32.
+        `strip` is that of the window's row: layers × rows × width × 3. Blocks are uint8 for uint8, else float32.
         """
 
     def finish(self, strip: NDArray[Any], row: int) -> None:
@@ -198,7 +200,7 @@ class Blend:
         self._columns = _places(reads[1], plan.width, self._scale, merge)
         self._at = [{place.read.start: place for place in places} for places in (self._rows, self._columns)]
         starts = [*(place.read.start * self._scale for place in self._rows), plan.height * self._scale]
-        self.spans = [Span(a, b) for a, b in zip(starts, starts[1:], strict=False)]
+        self.spans = [Span(a, b) for a, b in pairwise(starts)]
         self._shape = (layers, plan.tile[0] * self._scale, plan.width * self._scale * 3)
         self._sums = np.zeros(self._shape, np.float32)  # memory that is never written to costs nothing
 

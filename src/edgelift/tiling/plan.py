@@ -1,6 +1,6 @@
 """Equal windows over a picture.
 
-The rules, for one axis of n pixels, windows of t pixels, a halo of h, and an overlap of o pixels, 2h where none is given:
+The rules, for one axis of n pixels, windows of t pixels, a halo of h, an overlap of o pixels (2h where none is given):
 - a window as long as the picture is the only one;
 - else windows start at 0, s, 2s, …, n - t with s = t - o: all have the same length, so that an engine sees one shape;
 - each pixel is kept from one window, at least h away from any window edge that is not an edge of the picture:
@@ -44,8 +44,8 @@ def axis(
     shared = _shared(halo, overlap)
     if shared is None:
         raise RequestError(
-            f"this network sees the whole picture and cannot be tiled; leave the tile on auto, make it at least {length}, "
-            "or give an overlap and accept seams"
+            "this network sees the whole picture and cannot be tiled; leave the tile on auto, make it at least "
+            f"{length}, or give an overlap and accept seams"
         )
     step = (tile - shared) // multiple_of * multiple_of
     if step < 1:

@@ -45,7 +45,8 @@ def find_pictures(folders: Sequence[Path]) -> list[Path]:
 def split(paths: Sequence[Path], count: int) -> tuple[list[Path], list[Path]]:
     """(training, validation): the `count` pictures whose names hash lowest validate.
 
-    The choice depends on each name alone, so that it stays the same when other pictures come or go.
+    Ranks depend on names alone: pictures that are added may take the place of others in validation, but none moves
+    from training into validation.
     """
     ranked = sorted(paths, key=lambda p: hashlib.sha256(f"{p.parent.name}/{p.name}".encode()).digest())
     held = set(ranked[:count])

@@ -104,7 +104,7 @@ def train(
     `TrainingError` raised. A loss that is not finite ends the run likewise, with the last good checkpoint kept.
     """
     part = recipe.train
-    where = torch.device(device)
+    where = _device(device)
     torch.manual_seed(part.seed)
     network = zoo.build(recipe.network.architecture, **recipe.network.config).to(where)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this form
@@ -121,7 +121,7 @@ def train(
 
     # -- begin, or go on
     last, best = run / "last.pt", run / "best.pt"
-    step, seconds, best_psnr, history = 0, 0.0, -math.inf, []
+    step, seconds, best_psnr, history, origin = 0, 0.0, -math.inf, [], ""
     if last.exists():
         saved = Checkpoint.load(last)
         if saved.meta["recipe"] != recipe.as_dict():
@@ -131,10 +131,12 @@ def train(
         averaged.load_state_dict(saved.weights)
         step, seconds = saved.meta["step"], saved.meta["seconds"]
         best_psnr, history = saved.meta["best_psnr_y"], saved.meta["history"]
+        origin = saved.meta["started_from"]
         say(f"going on at step {step}, {seconds / 60:.1f} minutes trained, best {best_psnr:.3f} dB")
     elif start is not None:
         copied = _load_matching(network, Checkpoint.load(start).weights)
         averaged.load_state_dict(network.state_dict())
+        origin = start.parent.name or start.stem
         say(f"{copied} of {len(network.state_dict())} tensors taken from {start}")
 
     def share() -> float:
@@ -145,7 +147,7 @@ def train(
             "recipe": recipe.as_dict(), "step": step, "seconds": round(seconds, 1), "minutes": minutes,
             "device": _device_name(where), "data": sorted({p.parent.name for p in paths}), "pictures": len(training),
             "psnr_y": history[-1][1] if history else None, "best_psnr_y": best_psnr, "history": history,
-            "started_from": str(start) if start else part.start,
+            "started_from": origin,
         }  # fmt: skip
         weights = {name: value.cpu() for name, value in averaged.state_dict().items()}
         resume = {"network": network.state_dict(), "optimiser": optimiser.state_dict()} if state else {}
@@ -203,6 +205,16 @@ def _average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
     """Exponential moving average of the weights; `decay` rises at first so that the start is forgotten."""
     for mean, value in zip(averaged.parameters(), network.parameters(), strict=True):
         mean.lerp_(value, 1 - decay)
+
+
+def _device(name: str) -> torch.device:
+    """The device called `name`, tried with one value. Raises `TrainingError`."""
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as exc:  # torch without CUDA asserts
+        raise TrainingError(f"the device {name!r} cannot be used here: {str(exc).splitlines()[0]}") from exc
+    return device
 
 
 def _device_name(device: torch.device) -> str:

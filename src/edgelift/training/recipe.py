@@ -78,6 +78,7 @@ class Recipe:
 
 
 _CHOICES = {"loss": ("l1", "l2", "charbonnier"), "schedule": ("cosine", "step"), "precision": ("f32", "bf16")}
+_SHARES = ("warmup", "ema")
 _POSITIVE = ("patch", "batch", "validation", "steps", "lr", "final_lr", "validate_every")
 
 
@@ -96,6 +97,10 @@ def _part(kind: type[Any], table: dict[str, Any], where: str) -> Any:
             raise RecipeError(f"{where}.{name}: expected one of {', '.join(_CHOICES[name])}, got {value!r}")
         if name in _POSITIVE and not value > 0:  # NaN is not either
             raise RecipeError(f"{where}.{name}: must be above 0, got {value!r}")
+        if name in _SHARES and not 0 <= value < 1:
+            raise RecipeError(f"{where}.{name}: must be at least 0 and below 1, got {value!r}")
+        if name == "seed" and value < 0:
+            raise RecipeError(f"{where}.{name}: must be at least 0, got {value!r}")
     return kind(**table)
 
 

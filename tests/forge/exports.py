@@ -1,0 +1,92 @@
+"""Networks with drawn weights and their exported graphs, each made once a session: an export takes a second or two.
+
+Loaded by the `conftest.py` of the rooms that need it, since test folders are not importable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import onnx
+import torch
+
+from edgelift.core.spec import ModelSpec
+from edgelift.forge.bundles import spec_of
+from edgelift.nets import zoo
+from edgelift.nets.network import Network
+from edgelift.targets.onnx import export
+
+__all__ = ["CONFIGS", "Export", "drawn", "exported", "name_of"]
+
+SMALL: dict[str, dict[str, Any]] = {
+    "abpn": {"channels": 6, "layers": 1},
+    "fsrcnn": {"channels": 8, "shrunk": 4, "layers": 1},
+}
+"""What makes a network of an architecture small; those that are not named have one size."""
+
+_SCALES = ((2, "zeros"), (3, "replicate"), (4, "zeros"))
+_MORE = ((2, "replicate"), (3, "zeros"), (4, "replicate"))
+
+CONFIGS: list[tuple[str, dict[str, Any]]] = [
+    *[(name, {"scale": s, "padding": p, **SMALL.get(name, {})}) for name in zoo.ARCHITECTURES for s, p in _SCALES],
+    *[("abpn", {"scale": s, "padding": p, **SMALL["abpn"]}) for s, p in _MORE],
+    *[("fsrcnn", {"scale": s, "padding": p, **SMALL["fsrcnn"]}) for s, p in _MORE[:1]],
+    *[("abpn", {"scale": s, "residual": r, **SMALL["abpn"]}) for r, s in (("image", 3), ("feature", 2), ("none", 4))],
+]
+"""Every architecture at every scale and with both paddings, and every residual form of ABPN."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """A network (for pictures in 0 … 1), its facts, and its graph."""
+
+    network: Network
+    spec: ModelSpec
+    data: bytes
+
+    def model(self) -> onnx.ModelProto:
+        """The graph, parsed anew."""
+        return onnx.load_model_from_string(self.data)
+
+
+def name_of(architecture: str, config: dict[str, Any]) -> str:
+    """A name for messages and files."""
+    return "-".join([architecture, *(str(value) for value in config.values())])
+
+
+def drawn(architecture: str, seed: int = 0, **config: Any) -> Network:
+    """A network of which every weight, bias and slope is drawn: new ones have zero biases, which hide mistakes."""
+    torch.manual_seed(seed)
+    network = zoo.build(architecture, **config)
+    with torch.no_grad():
+        for key, value in network.named_parameters():
+            if key.endswith("bias"):
+                value.uniform_(-0.1, 0.1)
+            elif "slopes" in key:
+                value.uniform_(0.1, 0.9)
+        _into_range(network)
+    return network.eval()
+
+
+def _into_range(network: Network) -> None:
+    """Scale the last layer so that results lie about 0 … 1: what is clipped is not compared."""
+    last = [p for key, p in network.named_parameters() if key.endswith(("weight", "bias")) and "slopes" not in key][-2:]
+    with torch.no_grad():
+        spread = network.core(torch.rand(1, 3, 24, 24)).std()
+        for value in last:
+            value.mul_(0.15 / max(float(spread), 0.15))
+        last[1].add_(0.3)
+
+
+@cache
+def _exported(architecture: str, config: tuple[tuple[str, Any], ...]) -> Export:
+    network = drawn(architecture, **dict(config))
+    spec = spec_of(network, name_of(architecture, dict(config)), "CC0-1.0", {"step": 7})
+    return Export(network, spec, export(network, spec).SerializeToString())
+
+
+def exported(architecture: str, **config: Any) -> Export:
+    """The export of `drawn(architecture, **config)`."""
+    return _exported(architecture, tuple(config.items()))

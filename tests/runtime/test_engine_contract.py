@@ -1,0 +1,407 @@
+"""One suite for every engine that can run here, and the fake one: against PyTorch, and against the protocol's text."""
+
+from __future__ import annotations
+
+import importlib.util
+import tomllib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from edgelift.core.errors import EngineError, EngineMissingError, RequestError
+from edgelift.core.spec import ModelSpec
+from edgelift.io.bundle import Bundle, read_bundle, write_bundle
+from edgelift.runtime.engine import SAMPLES, Engine, Options, blocks_shape
+from edgelift.runtime.engines import ENGINES, availability, open_engine
+from edgelift.runtime.engines.fake import FakeEngine
+
+FOUND = {found.engine: found for found in availability()}
+HERE = [name for name, found in FOUND.items() if not found.problem]
+REAL = pytest.mark.parametrize("name", HERE)
+ALL = pytest.mark.parametrize("name", [*HERE, "fake"])
+NETWORKS: dict[str, dict[str, Any]] = {
+    "abpn": {"scale": 3, "padding": "replicate", "channels": 6, "layers": 1},
+    "espcn": {"scale": 3, "padding": "replicate"},
+    "fsrcnn": {"scale": 2, "padding": "zeros", "channels": 8, "shrunk": 4, "layers": 1},
+    "abpn after the shuffle": {"scale": 3, "residual": "image", "channels": 6, "layers": 1},
+}
+EACH_NETWORK = pytest.mark.parametrize("network", NETWORKS)
+SIZES = [(1, 1, 1), (1, 1, 7), (2, 13, 5), (3, 24, 31)]
+
+
+@dataclass
+class Made:
+    """A bundle and the network it came from."""
+
+    bundle: Bundle
+    network: Any
+
+
+@pytest.fixture(scope="module")
+def made(exports: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Made]:
+    folder = tmp_path_factory.mktemp("contract")
+    cache: dict[str, Made] = {}
+
+    def make(name: str) -> Made:
+        if name not in cache:
+            export = exports.exported(name.split()[0], **NETWORKS[name])
+            bundle = write_bundle(export.model(), export.spec, folder / f"{name}.onnx")
+            cache[name] = Made(bundle, export.network)
+        return cache[name]
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def engine_of(small_bundle: Path) -> Iterator[Callable[..., Engine]]:
+    """Opens engines in f32 on one thread, and closes them at the end."""
+    engines: list[Engine] = []
+
+    def make(name: str, bundle: Bundle | None = None, samples: str = "uint8") -> Engine:
+        bundle = bundle or read_bundle(small_bundle)
+        options = Options(precision="f32", samples=samples, threads=1)
+        engines.append(
+            FakeEngine(bundle.spec, samples=samples) if name == "fake" else open_engine(bundle, name, options)
+        )
+        return engines[-1]
+
+    yield make
+    for engine in engines:
+        engine.close()
+
+
+def _windows(shape: tuple[int, int, int], samples: str) -> NDArray[Any]:
+    rng = np.random.default_rng(sum(shape))
+    smooth = rng.integers(0, 256, (*shape, 3)) * 0.5 + np.linspace(0, 127, shape[2])[None, None, :, None]
+    return smooth.astype(samples)
+
+
+def _run(engine: Engine, batch: NDArray[Any]) -> NDArray[Any]:
+    out = np.full(blocks_shape(engine.spec, batch.shape), 77, batch.dtype)
+    engine.run(batch, 1, out)
+    return out
+
+
+# -- against the PyTorch reference engine
+@REAL
+@EACH_NETWORK
+def test_bytes_are_those_of_the_reference(
+    made: Callable[[str], Made], engine_of: Callable[..., Engine], name: str, network: str
+) -> None:
+    from edgelift.forge.reference import ReferenceEngine
+
+    case = made(network)
+    engine, reference = engine_of(name, case.bundle), ReferenceEngine(case.network, case.bundle.spec)
+    compared, equal, inside = 0, 0, 0
+    for shape in SIZES:
+        batch = _windows(shape, "uint8")
+        here, there = _run(engine, batch), _run(reference, batch)
+        assert np.abs(here.astype(int) - there.astype(int)).max() <= 1, shape
+        compared, equal = compared + here.size, equal + int((here == there).sum())
+        inside += int(((there > 0) & (there < 255)).sum())
+    assert equal > 0.99 * compared, "differences are roundings of exact halves and near them"
+    assert inside > 0.5 * compared, "clipped samples would be equal whatever the network gave"
+
+
+@REAL
+@EACH_NETWORK
+def test_floats_are_those_of_the_reference(
+    made: Callable[[str], Made], engine_of: Callable[..., Engine], name: str, network: str
+) -> None:
+    from edgelift.forge.reference import ReferenceEngine
+
+    case = made(network)
+    engine = engine_of(name, case.bundle, "float32")
+    reference = ReferenceEngine(case.network, case.bundle.spec, "float32")
+    for shape in SIZES:
+        batch = _windows(shape, "float32") + np.float32(0.37)
+        here, there = _run(engine, batch), _run(reference, batch)
+        assert here.dtype == np.float32
+        assert np.abs(here - there).max() < 1e-2
+        assert here.min() >= 0
+        assert here.max() <= 255
+
+
+@REAL
+@EACH_NETWORK
+def test_a_window_of_a_batch_gives_what_it_gives_alone(
+    made: Callable[[str], Made], engine_of: Callable[..., Engine], name: str, network: str
+) -> None:
+    engine = engine_of(name, made(network).bundle)
+    batch = _windows((3, 14, 11), "uint8")
+    together = _run(engine, batch)
+    for k in range(3):
+        assert np.array_equal(together[k : k + 1], _run(engine, np.ascontiguousarray(batch[k : k + 1])))
+
+
+@REAL
+def test_a_shape_that_comes_often_goes_on_giving_the_same(engine_of: Callable[..., Engine], name: str) -> None:
+    """Engines may compile what they see often for itself; many shapes in turn, so that such tables overflow too."""
+    engine = engine_of(name)
+    batches = [_windows((1, 6 + k, 9), "uint8") for k in range(12)]
+    first = [_run(engine, batch) for batch in batches]
+    for _ in range(5):
+        for batch, before in zip(batches, first, strict=True):
+            assert np.array_equal(_run(engine, batch), before)
+
+
+# -- against the protocol
+@ALL
+@pytest.mark.parametrize("samples", SAMPLES)
+def test_several_threads_get_what_one_gets(engine_of: Callable[..., Engine], name: str, samples: str) -> None:
+    engine = engine_of(name, samples=samples)
+    batches = [_windows((1 + k % 2, 8 + k % 3, 10 + k % 4), samples) for k in range(24)]
+    alone = [_run(engine, batch) for batch in batches]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(3):
+            together = list(pool.map(lambda batch: _run(engine, batch), batches))
+            assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
+
+
+@ALL
+@pytest.mark.parametrize("samples", SAMPLES)
+def test_the_input_is_left_alone_and_may_be_read_only(
+    engine_of: Callable[..., Engine], name: str, samples: str
+) -> None:
+    engine = engine_of(name, samples=samples)
+    batch = _windows((2, 9, 8), samples)
+    expected, before = _run(engine, batch), batch.copy()
+    assert np.array_equal(batch, before)
+    batch.flags.writeable = False
+    assert np.array_equal(_run(engine, batch), expected)
+
+
+@ALL
+def test_the_output_is_filled_and_nothing_beside_it(engine_of: Callable[..., Engine], name: str) -> None:
+    engine = engine_of(name)
+    batch = _windows((1, 5, 6), "uint8")
+    shape = blocks_shape(engine.spec, batch.shape)
+    around = np.full((shape[0] + 2, *shape[1:]), 77, np.uint8)
+    engine.run(batch, 1, around[1:-1])
+    assert np.array_equal(around[1:-1], _run(engine, batch))
+    assert (around[[0, -1]] == 77).all()
+
+
+@ALL
+def test_what_the_protocol_does_not_allow_is_an_engine_error(engine_of: Callable[..., Engine], name: str) -> None:
+    engine = engine_of(name)
+    good = _windows((1, 6, 7), "uint8")
+    room = np.full(blocks_shape(engine.spec, good.shape), 77, np.uint8)
+    frozen = room.copy()
+    frozen.flags.writeable = False
+    wrong: dict[str, tuple[NDArray[Any], int, NDArray[Any]]] = {
+        "one picture without a batch": (good[0], 1, room),
+        "four channels": (np.zeros((1, 6, 7, 4), np.uint8), 1, room),
+        "no window": (good[:0], 1, room[:0]),
+        "no row": (good[:, :0], 1, room[:, :0]),
+        "another type": (good.astype(np.float32), 1, room.astype(np.float32)),
+        "a large batch": (np.zeros((engine.limits.max_batch + 1, 1, 1, 3), np.uint8), 1, room),
+        "variant 0": (good, 0, room),
+        "variant 2": (good, 2, room),
+        "little room": (good, 1, room[:, :-1]),
+        "room of another order": (good, 1, room.reshape(1, 6, 7, 12)),
+        "room of another type": (good, 1, room.astype(np.float32)),
+        "room with gaps": (good, 1, np.repeat(room, 2, axis=2)[:, :, ::2]),
+        "room that cannot be written": (good, 1, frozen),
+    }
+    for what, arguments in wrong.items():
+        try:
+            engine.run(*arguments)
+        except EngineError:
+            continue
+        except Exception as exc:
+            pytest.fail(f"{what}: {type(exc).__name__} instead of EngineError: {exc}")
+        pytest.fail(f"{what}: no error")
+    assert (frozen == 77).all()
+    assert (_run(engine, good) != 77).any(), "the engine still runs after errors"
+
+
+@ALL
+def test_windows_in_another_memory_order_are_right_or_refused(engine_of: Callable[..., Engine], name: str) -> None:
+    engine = engine_of(name)
+    batch = _windows((1, 6, 7), "uint8")
+    expected = _run(engine, batch)
+    for bent in (np.asfortranarray(batch), np.repeat(batch, 2, axis=2)[:, :, ::2]):
+        try:
+            assert np.array_equal(_run(engine, bent), expected)
+        except EngineError:
+            pass  # the protocol says C order
+
+
+@ALL
+def test_a_closed_engine_runs_no_more(engine_of: Callable[..., Engine], name: str) -> None:
+    engine = engine_of(name)
+    batch = _windows((1, 4, 4), "uint8")
+    for _ in range(5):  # often enough that a shape of its own would be compiled
+        _run(engine, batch)
+    engine.close()
+    with pytest.raises(EngineError, match="closed"):
+        _run(engine, batch)
+    engine.close()
+
+
+@ALL
+def test_an_engine_says_what_it_is(engine_of: Callable[..., Engine], small_bundle: Path, name: str) -> None:
+    engine = engine_of(name)
+    assert engine.spec == read_bundle(small_bundle).spec
+    assert engine.precision == "f32"
+    assert engine.device
+    assert engine.limits.max_batch >= 1
+    kind = FakeEngine if name == "fake" else ENGINES.load(name)
+    found = kind.available()
+    assert (found.engine, found.problem) == (name, "")
+    assert found.version
+    assert engine.device in {device.name for device in found.devices}
+    for device in found.devices:
+        assert device.default in device.precisions
+        assert device.title
+
+
+# -- what cannot be opened
+@REAL
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"device": "tpu9"}, {"device": ""}, {"device": "CPU.7"}, {"precision": "f64"}, {"precision": "int8"}, {"precision": ""},
+        {"threads": -1}, {"samples": "uint16"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_device_or_form_that_there_is_not_is_a_request_error(
+    small_bundle: Path, name: str, asked: dict[str, Any]
+) -> None:
+    with pytest.raises(RequestError) as caught:
+        open_engine(read_bundle(small_bundle), name, Options(**asked))
+    if asked.keys() & {"device", "precision"}:
+        device = FOUND[name].devices[0]
+        assert any(word in str(caught.value) for word in (device.name, *device.precisions)), "it says what there is"
+
+
+def _with_core(bundle: Bundle, path: Path, *changed: onnx.NodeProto, **weights: NDArray[Any]) -> Bundle:
+    """`bundle` with other nodes between its cut points."""
+    graph = bundle.graph()
+    outside = [node for node in graph.graph.node if "core_out" not in node.output]
+    at = next(k for k, node in enumerate(outside) if "core_in" in node.output) + 1
+    del graph.graph.node[:]
+    graph.graph.node.extend([*outside[:at], *changed, *outside[at:]])
+    graph.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in weights.items())
+    return write_bundle(graph, bundle.spec, path)
+
+
+@REAL
+def test_a_graph_that_does_not_fit_together_is_an_engine_error(small_bundle: Path, tmp_path: Path, name: str) -> None:
+    """The reader checks a bundle's form, not its shapes; the engine's own error must not come out as it is."""
+    five = np.zeros((12, 5, 3, 3), np.float32)  # five channels where there are three
+    node = helper.make_node("Conv", ["core_in", "five"], ["core_out"], pads=[1, 1, 1, 1])
+    bundle = _with_core(read_bundle(small_bundle), tmp_path / "odd.onnx", node, five=five)
+    with pytest.raises(EngineError) as caught:
+        _run(open_engine(bundle, name, Options(threads=1)), _windows((1, 4, 4), "uint8"))
+    assert "\n" not in str(caught.value).strip()
+
+
+@REAL
+def test_an_operator_that_there_is_not_is_an_engine_error(small_bundle: Path, tmp_path: Path, name: str) -> None:
+    node = helper.make_node("Wobble", ["core_in"], ["core_out"])
+    bundle = _with_core(read_bundle(small_bundle), tmp_path / "wobble.onnx", node)
+    with pytest.raises(EngineError):
+        open_engine(bundle, name, Options(threads=1))
+
+
+@REAL
+def test_a_graph_that_fails_while_it_runs_is_an_engine_error(small_bundle: Path, tmp_path: Path, name: str) -> None:
+    """A fixed size inside: known only when a window of another size comes."""
+    bundle = read_bundle(small_bundle)
+    nodes = [
+        helper.make_node("Conv", ["core_in", "w"], ["wide"], pads=[1, 1, 1, 1]),
+        helper.make_node("Reshape", ["wide", "fixed"], ["core_out"]),
+    ]
+    made = _with_core(bundle, tmp_path / "fixed.onnx", *nodes, fixed=np.array([1, 12, 4, 4], np.int64))
+    engine = open_engine(made, name, Options(precision="f32", threads=1))
+    assert _run(engine, _windows((1, 4, 4), "uint8")).any()
+    with pytest.raises(EngineError):
+        _run(engine, _windows((1, 5, 6), "uint8"))
+
+
+# -- the list of engines
+def test_every_engine_of_the_list_is_accounted_for() -> None:
+    assert [found.engine for found in availability()] == list(ENGINES)
+    assert all(found.problem or found.devices for found in availability())
+
+
+def test_an_unknown_engine_is_refused_with_the_names_there_are(small_bundle: Path) -> None:
+    with pytest.raises(RequestError, match="no engine is called 'abacus'") as caught:
+        open_engine(read_bundle(small_bundle), "abacus")
+    assert all(name in str(caught.value) for name in ENGINES)
+
+
+@pytest.mark.skipif(not HERE, reason="no engine is installed")
+def test_auto_takes_the_first_engine_that_can_run(small_bundle: Path) -> None:
+    engine = open_engine(read_bundle(small_bundle), options=Options(threads=1))
+    assert getattr(engine, "name", None) == HERE[0]
+
+
+@pytest.fixture
+def absent(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Makes packages look as if they were not installed."""
+    real = importlib.util.find_spec
+
+    def hide(*packages: str) -> None:
+        monkeypatch.setattr(
+            importlib.util, "find_spec", lambda name, *more: None if name in packages else real(name, *more)
+        )
+
+    return hide
+
+
+@pytest.mark.parametrize("name", list(ENGINES))
+def test_an_engine_that_is_not_installed_names_its_extra(
+    small_bundle: Path, absent: Callable[..., None], repository: Path, name: str
+) -> None:
+    absent(name)
+    assert f"pip install 'edgelift[{name}]'" in ENGINES.load(name).available().problem
+    with pytest.raises(EngineMissingError, match=rf"{name}: not installed; pip install 'edgelift\[{name}\]'"):
+        open_engine(read_bundle(small_bundle), name)
+    with pytest.raises(EngineMissingError, match=name):
+        ENGINES.load(name)(read_bundle(small_bundle), Options())
+    extras = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert name in extras, "the command that the message names must work"
+
+
+def test_auto_without_any_engine_says_what_to_do(small_bundle: Path, absent: Callable[..., None]) -> None:
+    absent(*ENGINES)
+    with pytest.raises(EngineMissingError, match="no engine can run here") as caught:
+        open_engine(read_bundle(small_bundle))
+    assert all(f"edgelift[{name}]" in str(caught.value) for name in ENGINES)
+    assert "--model bicubic" in str(caught.value)
+
+
+@pytest.mark.skipif(len(HERE) < 2, reason="needs two engines")
+def test_auto_passes_over_an_engine_that_is_missing(small_bundle: Path, absent: Callable[..., None]) -> None:
+    absent(HERE[0])
+    engine = open_engine(read_bundle(small_bundle), options=Options(threads=1))
+    assert getattr(engine, "name", None) == HERE[1]
+
+
+def test_the_fake_engine_takes_only_its_shapes(make_spec: Callable[..., ModelSpec]) -> None:
+    engine = FakeEngine(make_spec(), shapes=((4, 4), (8, 8)), fail_at=1)
+    _run(engine, _windows((1, 4, 4), "uint8"))
+    with pytest.raises(EngineError, match="this engine runs windows of"):
+        _run(engine, _windows((1, 4, 8), "uint8"))
+    with pytest.raises(EngineError, match="failed as it was told to"):
+        _run(engine, _windows((1, 8, 8), "uint8"))
+    assert engine.calls == [(1, 4, 4, 3)]
+
+
+def test_windows_must_be_multiples(make_spec: Callable[..., ModelSpec]) -> None:
+    engine = FakeEngine(make_spec(multiple_of=4))
+    _run(engine, _windows((1, 4, 8), "uint8"))
+    with pytest.raises(EngineError, match="multiples of 4"):
+        _run(engine, _windows((1, 4, 6), "uint8"))
