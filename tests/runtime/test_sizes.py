@@ -119,3 +119,11 @@ def test_sixteen_bits_stay_sixteen() -> None:
 def test_bundled_networks_exist_for_every_scale() -> None:
     assert set(sizes.DEFAULTS.values()) <= set(bundled())
     assert all(Path(p).stat().st_size < 3_000_000 for p in bundled().values())
+
+
+def test_a_filter_is_applied_once_and_last() -> None:
+    picture = noise(20, 20)
+    plain = SizedUpscaler(Goal(scale=2.5), "abpn-x3")(picture)
+    np.testing.assert_array_equal(
+        SizedUpscaler(Goal(scale=2.5), "abpn-x3", filter="sharpen")(picture), Upscaler("nearest", scale=1, filter="sharpen")(plain)
+    )

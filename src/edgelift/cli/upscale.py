@@ -36,6 +36,22 @@ def upscale(
     device: Annotated[str, typer.Option(help="A device of 'edgelift devices', or auto.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, f32, bf16, f16 or int8.")] = "auto",
     tile: Annotated[str, typer.Option("--tile", "-t", help="auto, or HEIGHTxWIDTH in pixels of the input.")] = "auto",
+    merge: Annotated[str, typer.Option(help="How tiles are joined: crop, feather, average or naive.")] = "crop",
+    overlap: Annotated[
+        int | None, typer.Option(min=0, help="Pixels of the input that neighbouring tiles share.")
+    ] = None,
+    filter: Annotated[
+        str | None, typer.Option(help="edge, sharpen, or unsharp[:radius,percent,threshold] on the result.")
+    ] = None,
+    in_flight: Annotated[
+        str,
+        typer.Option(
+            "--jobs",
+            "-j",
+            metavar="LOAD:INFER:SAVE",
+            help="Strips decoded ahead, tiles in flight, strips waiting for the encoder (which holds two more).",
+        ),
+    ] = "1:1:1",
     format: Annotated[
         str | None, typer.Option("--format", "-f", help="png, jpg, webp or tif; else by extension.")
     ] = None,
@@ -57,7 +73,8 @@ def upscale(
             "--overwrite does every picture anew and --resume skips those that are done; give one of them"
         )
     goal = Goal(scale, *_sides(width, height, size))
-    options = {"engine": engine, "device": device, "precision": precision, "tile": _tile(tile)}
+    options: dict[str, Any] = {"engine": engine, "device": device, "precision": precision, "tile": _tile(tile)}
+    options |= {"merge": merge, "overlap": overlap, "filter": filter, "warn": _warn, **_in_flight(in_flight)}
     with open_upscaler(model, goal, **options) as upscaler:
         work = jobs(inputs, output, _label(goal, upscaler), suffix=suffix, format=format)
         if resume:
@@ -85,6 +102,18 @@ def _sides(width: int | None, height: int | None, size: str | None) -> tuple[int
 
 def _tile(text: str) -> str | tuple[int, int]:
     return text if text == "auto" else _pair(text, "--tile is auto or HEIGHTxWIDTH, such as 256x320")
+
+
+def _in_flight(text: str) -> dict[str, int]:
+    parts = text.split(":")
+    if len(parts) != 3 or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise typer.BadParameter(f"--jobs is LOAD:INFER:SAVE, three whole numbers above 0 such as 1:2:1; got {text!r}")
+    load, infer, save = map(int, parts)
+    return {"ahead": load, "workers": infer, "behind": save - 1}
+
+
+def _warn(text: str) -> None:
+    typer.echo(f"edgelift: {text}", err=True)
 
 
 def _pair(text: str, expected: str) -> tuple[int, int]:

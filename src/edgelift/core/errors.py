@@ -6,7 +6,8 @@ EdgeliftError                    1
 ├── OutputError                  4   a result cannot be written
 ├── BundleError                  5   a model file is not a bundle, is damaged or contradicts its own facts
 ├── EngineError                  6   an engine failed while it compiled or ran
-│   └── EngineMissingError       7   an engine is not installed, or cannot run on this machine
+│   ├── EngineMissingError       7   an engine is not installed, or cannot run on this machine
+│   └── EngineMemoryError       10   an engine has too little memory for a window
 └── TrainingError                8   a training run cannot start or had to stop
     └── RecipeError              9   a recipe is not valid
 
@@ -20,6 +21,7 @@ __all__ = [
     "BundleError",
     "EdgeliftError",
     "EngineError",
+    "EngineMemoryError",
     "EngineMissingError",
     "InputError",
     "OutputError",
@@ -69,6 +71,12 @@ class EngineMissingError(EngineError):
     """An engine is not installed or cannot run here; the message names the command that installs it."""
 
     exit_code = 7
+
+
+class EngineMemoryError(EngineError):
+    """An engine has too little memory for the windows it was given; smaller ones may fit."""
+
+    exit_code = 10
 
 
 class TrainingError(EdgeliftError):

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol
 
 from numpy.typing import NDArray
 
-from edgelift.core.errors import EngineError
+from edgelift.core.errors import EngineError, EngineMemoryError
 from edgelift.core.spec import ModelSpec
 from edgelift.io.bundle import Bundle
 
@@ -25,6 +25,7 @@ __all__ = [
     "Options",
     "blocks_shape",
     "check_run",
+    "engine_error",
 ]
 
 PRECISIONS = ("auto", "f32", "bf16", "f16", "int8")
@@ -85,7 +86,7 @@ class Engine(Protocol):
     def run(self, batch: NDArray[Any], variant: int, out: NDArray[Any]) -> None:
         """Run windows (N × h × w × 3, C order) through `variant` (from 1) and fill `out`, shaped `blocks_shape`.
 
-        Raises `EngineError`. May be called from several threads at once.
+        Raises `EngineError`, and `EngineMemoryError` where smaller windows may fit. May be called from several threads at once.
         """
 
     def close(self) -> None:
@@ -109,6 +110,24 @@ def blocks_shape(spec: ModelSpec, batch: tuple[int, ...]) -> tuple[int, ...]:
     """Shape of the blocks for a batch of that shape: N × h·grid × w·grid × b × b × 3."""
     n, height, width, _ = batch
     return (n, height * spec.grid, width * spec.grid, spec.shuffle, spec.shuffle, 3)
+
+
+NO_MEMORY = (
+    "out of memory",
+    "out of host memory",
+    "bad_alloc",
+    "bad allocation",
+    "failed to allocate",
+    "out_of_resources",
+)
+"""Words with which engines' libraries say that memory ran out, in lower case."""
+
+
+def engine_error(message: str, exc: BaseException) -> EngineError:
+    """What to raise, with that message, for `exc` of an engine's library: `EngineMemoryError` where memory ran out."""
+    words = str(exc).lower()
+    short = isinstance(exc, MemoryError) or any(said in words for said in NO_MEMORY)
+    return EngineMemoryError(message) if short else EngineError(message)
 
 
 def check_run(engine: Engine, batch: NDArray[Any], variant: int, out: NDArray[Any], samples: str) -> None:

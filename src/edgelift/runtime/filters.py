@@ -22,7 +22,7 @@ from edgelift.core.errors import RequestError
 from edgelift.core.image import PEAK
 from edgelift.runtime.rows import Rows, Target
 
-__all__ = ["FILTERS", "Filter", "Filtered", "Kernel", "Unsharp", "parse_filter"]
+__all__ = ["FILTERS", "Filter", "Filtered", "Kernel", "Unsharp", "filtered", "parse_filter"]
 
 FILTERS = ("edge", "sharpen", "unsharp[:radius,percent,threshold]")
 SAMPLES = 1 << 16
@@ -221,8 +221,8 @@ def _running(lines: NDArray[Any], count: int, apart: int) -> NDArray[Any]:
 class Filtered:
     """A `Target` that sharpens what it is given, and hands it on to another one.
 
-    `layers`, `height`, `width` and `dtype` are those of the result. Strips may be asked for ahead; they are to be done
-    in order.
+    `shape` (layers, height, width) and `dtype` are those of the result. Strips may be asked for ahead; they are to be
+    done in order.
     """
 
     def __init__(self, sharpen: Filter, target: Target, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:
@@ -287,3 +287,8 @@ def _unsharp(values: str) -> Unsharp:
         raise RequestError(
             f"unsharp takes radius,percent,threshold such as unsharp:2,150,3 (the last two whole), got {values!r}"
         ) from exc
+
+
+def filtered(sharpen: Filter | None, target: Target, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> Target:
+    """`target` behind that filter; see `Filtered`."""
+    return target if sharpen is None else Filtered(sharpen, target, shape, dtype)

@@ -1,22 +1,25 @@
 """From rows to rows: a plan's windows through an engine, or an interpolation, strip by strip.
 
-Memory is bounded by a strip and a window; the next strip is read while this one runs.
+Memory is bounded by a few strips and windows: strips are read ahead while others run, and several windows can be in
+flight. How many changes the speed, never the result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import queue
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgelift.core.image import round_to
 from edgelift.core.resize import Resizer
-from edgelift.runtime.engine import Engine, blocks_shape
+from edgelift.runtime.ahead import in_order, read_ahead
+from edgelift.runtime.engine import Engine
 from edgelift.runtime.rows import Rows, Source, Target
-from edgelift.tiling.merge import crop_into
+from edgelift.runtime.windows import Scratch, Warn, WindowRunner
+from edgelift.tiling.merge import Merge, merge_of
 from edgelift.tiling.plan import Plan
 from edgelift.tiling.window import Window
 
@@ -28,74 +31,120 @@ STRIP_PIXELS = 1 << 20
 """Result pixels in a strip of an interpolation."""
 
 
-def _read_ahead(source: Source, ranges: Sequence[tuple[int, int]]) -> Iterator[Rows]:
-    """The rows of each range, the next one being read while this one is used."""
-    if len(ranges) == 1:
-        yield source.rows(*ranges[0])
-        return
-    with ThreadPoolExecutor(1, "edgelift-read") as pool:
-        coming = pool.submit(source.rows, *ranges[0])
-        for following in ranges[1:]:
-            rows = coming.result()
-            coming = pool.submit(source.rows, *following)
-            yield rows
-        yield coming.result()
+@dataclass(frozen=True)
+class _Task:
+    """Windows that go to the engine together."""
+
+    row: int
+    """Of windows, from the top."""
+    windows: tuple[Window, ...]
+    rows: Rows
+    strip: Rows
+    """Of the result, that the row of windows fills."""
+    last: bool
+    """Whether no window of the row follows."""
 
 
-def _cut(rows: Rows, window: Window) -> NDArray[Any]:
-    """What `window` reads, from rows that start where it starts; beyond the picture its last pixel is repeated."""
-    part = rows[:, :, window.columns.start : window.columns.stop]
-    missing = (len(window.rows) - part.shape[1], len(window.columns) - part.shape[2])
-    if any(missing):
-        part = np.pad(part, ((0, 0), (0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
-    return part
+def _tasks(plan: Plan, batch: int, strips: Iterable[Rows], merge: Merge, target: Target) -> Iterator[_Task]:
+    for k, (row, rows) in enumerate(zip(plan.windows(), strips, strict=True)):
+        strip = target.room(merge.spans[k].start, merge.spans[k].stop)
+        for group in _groups(row, batch):
+            yield _Task(k, group, rows, strip, last=group[-1] is row[-1])
 
 
-def _to_samples(part: NDArray[Any]) -> NDArray[Any]:
-    """A window as engines take it: 16-bit values go to the float range 0 … 255."""
-    if part.dtype == np.uint16:
-        return np.asarray(np.multiply(part, np.float32(1 / 257), dtype=np.float32))
-    return np.require(part, requirements=["C", "W"])  # engines share the memory, and OpenVINO wants it writable
+def _groups(row: tuple[Window, ...], batch: int) -> Iterator[tuple[Window, ...]]:
+    """Neighbours of one variant, at most `batch` of them."""
+    start = 0
+    for stop in range(1, len(row) + 1):
+        if stop == len(row) or stop - start == batch or row[stop].variant != row[start].variant:
+            yield row[start:stop]
+            start = stop
 
 
-def _from_samples(blocks: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    return round_to(blocks * np.float32(257), dtype) if dtype == np.uint16 else blocks
+class _Worker:
+    """What threads do with a task: run its windows and, where their order does not matter, merge them."""
+
+    def __init__(self, runner: WindowRunner, merge: Merge) -> None:
+        self._runner, self._merge = runner, merge
+        self._free: queue.SimpleQueue[Scratch] = queue.SimpleQueue()
+
+    def work(self, task: _Task) -> tuple[Scratch, list[NDArray[Any]]]:
+        """Run the windows of a task; what comes back is for `settle`."""
+        try:
+            scratch = self._free.get_nowait()
+        except queue.Empty:
+            scratch = Scratch()
+        blocks = self._runner.run(task.rows, task.windows, scratch)
+        if not self._merge.in_order:
+            self._add(task, blocks)
+        return scratch, blocks
+
+    def settle(self, task: _Task, scratch: Scratch, blocks: list[NDArray[Any]]) -> None:
+        """Merge what is to be merged in order; called for one task after the other."""
+        if self._merge.in_order:
+            self._add(task, blocks)
+        self._free.put(scratch)
+
+    def _add(self, task: _Task, blocks: list[NDArray[Any]]) -> None:
+        for window, result in zip(task.windows, blocks, strict=True):
+            self._merge.add(task.strip, window, result)
 
 
-def run_plan(engine: Engine, plan: Plan, source: Source, target: Target, report: Report = lambda done: None) -> None:
+def run_plan(
+    engine: Engine,
+    plan: Plan,
+    source: Source,
+    target: Target,
+    report: Report = lambda done: None,
+    *,
+    merge: str = "crop",
+    batch: int = 1,
+    workers: int = 1,
+    ahead: int = 1,
+    warn: Warn = lambda text: None,
+) -> None:
     """Run all windows of `plan` on `source` and fill `target`, strip after strip.
 
-    `source` must be of the plan's size; errors of either side and of the engine pass through unchanged.
+    `source` must be of the plan's size, and the plan as `tiling.merge.sharing` says for `merge`. `batch`: windows in one
+    call of the engine. `workers`: calls at once, each in a thread; the rooms of as many strips may then be asked for
+    before the first is done. `ahead`: strips that are read meanwhile. `warn` hears of windows that had to be halved.
+
+    Errors of either side and of the engine pass through unchanged: the first in the plan's order wins.
     """
-    spec = engine.spec
+    merging = merge_of(merge, plan, engine.spec.grid, engine.spec.shuffle, source.layers)
+    worker = _Worker(WindowRunner(engine, warn), merging)
     ranges = [(read.start, min(read.stop, plan.height)) for read, _ in plan.rows]
-    blocks: dict[tuple[int, ...], NDArray[Any]] = {}
     finished = 0
-    for row, rows in zip(plan.windows(), _read_ahead(source, ranges), strict=True):
-        keep = row[0].keep_rows
-        strip = target.room(keep.start * spec.scale, keep.stop * spec.scale)
-        for window in row:
-            batch = _to_samples(_cut(rows, window))
-            shape = blocks_shape(spec, batch.shape)
-            out = blocks.setdefault(shape, np.empty(shape, batch.dtype))
-            engine.run(batch, window.variant, out)
-            for layer, result in zip(strip, _from_samples(out, source.dtype), strict=True):
-                crop_into(layer, result, window, spec.grid)
-            finished += 1
+    with (
+        read_ahead(source, ranges, ahead) as strips,
+        in_order(worker.work, _tasks(plan, batch, strips, merging, target), workers) as results,
+    ):
+        for task, (scratch, blocks) in results:
+            worker.settle(task, scratch, blocks)
+            finished += len(task.windows)
+            if task.last:
+                merging.finish(task.strip, task.row)
+                target.done(task.strip)
             report(finished / len(plan))
-        target.done(strip)
 
 
 def interpolate(
-    kernel: str, size: tuple[int, int], source: Source, target: Target, report: Report = lambda done: None
+    kernel: str,
+    size: tuple[int, int],
+    source: Source,
+    target: Target,
+    report: Report = lambda done: None,
+    *,
+    ahead: int = 1,
 ) -> None:
     """Resize `source` to `size` = (height, width) by `kernel` (see `core.resize`) into `target`."""
     resizer = Resizer((source.height, source.width), size, kernel)
     height, width = size
     step = max(1, STRIP_PIXELS // width)
     strips = [(top, min(top + step, height)) for top in range(0, height, step)]
-    for (start, stop), rows in zip(strips, _read_ahead(source, [resizer.reach(*s) for s in strips]), strict=True):
-        strip = target.room(start, stop)
-        strip[...] = np.moveaxis(resizer.strip(np.moveaxis(rows, 0, 2), start, stop), 2, 0)
-        target.done(strip)
-        report(stop / height)
+    with read_ahead(source, [resizer.reach(*s) for s in strips], ahead) as parts:
+        for (start, stop), rows in zip(strips, parts, strict=True):
+            strip = target.room(start, stop)
+            strip[...] = np.moveaxis(resizer.strip(np.moveaxis(rows, 0, 2), start, stop), 2, 0)
+            target.done(strip)
+            report(stop / height)

@@ -46,7 +46,7 @@ class Planner:
         *,
         batch: int | str = "auto",
         memory: int | None = None,
-        measure: Callable[..., CostModel] = prices.measure,
+        measure: Callable[..., prices.Measurement] = prices.measure,
     ) -> None:
         self.spec, self._bundle, self._engine, self._options = bundle.spec, bundle, engine, options
         self.batches = (AUTO_BATCHES if engine.limits.max_batch > 1 else (1,)) if isinstance(batch, str) else (batch,)
@@ -80,8 +80,10 @@ class Planner:
                 self._known, self._looked = prices.load(self.key), True
             if self._known is None and measure:
                 most = int(MEASURED_MEMORY / self.footprint(1, 1).per_pixel)
-                self._known = self._measure(self._engine, self._options.samples, most=most)
-                prices.store(self.key, self._known)
+                found = self._measure(self._engine, self._options.samples, most=most)
+                self._known = found.model
+                if found.spread <= prices.STEADY:  # what was measured on a busy machine must not last
+                    prices.store(self.key, self._known)
             return self._known
 
     def footprint(self, height: int, width: int, layers: int = 1, itemsize: int = 1) -> Footprint:

@@ -30,19 +30,21 @@ from edgelift.runtime.engine import Engine, Options, blocks_shape
 from edgelift.runtime.hardware import cache_folder
 from edgelift.tiling.cost import MAX_TEXT, CostModel, Measured
 
-__all__ = ["BUDGET", "Key", "assumed", "key_of", "load", "measure", "prices_folder", "store"]
+__all__ = ["BUDGET", "STEADY", "Key", "Measurement", "assumed", "key_of", "load", "measure", "prices_folder", "store"]
 
 BUDGET = 1.0
-"""Seconds that measuring may take where windows of 64×64 and 128×128 take less."""
+"""Seconds that measuring takes at most, about, unless a single small window takes longer."""
 SHAPES = ((64, 64), (128, 128), (192, 256), (256, 256), (360, 640), (512, 512), (1024, 1024))
 """(height, width) of the windows, one at a time: from what a call costs to what falls out of caches."""
 BATCHES = (2, 4)
 BATCH_SHAPE = (128, 128)
 """Of which batches are measured, to learn whether the device runs them at once."""
-REPEATS = 2
+ROUNDS = 2
 """Timed runs after one to warm up. Few, because OpenVINO compiles a shape for itself at the fourth run."""
+STEADY = 1.25
+"""A measurement whose `spread` is above this was disturbed: it serves for now, and is not kept."""
 ASSUMED_RATE = {"CPU": 5e10}
-"""Multiply-adds a second where nothing was measured: two cores of a laptop in f32. Tells seconds from minutes, no more."""
+"""Multiply-adds a second where nothing was measured: two laptop cores in f32. Tells seconds from minutes, no more."""
 ASSUMED_FAST = 2e12
 """The same for any other device."""
 ASSUMED_CALL = 1e-3
@@ -50,6 +52,17 @@ ASSUMED_CALL = 1e-3
 VERSION = 1
 
 Clock = Callable[[], float]
+Shape = tuple[int, int, int]
+"""Batch, height and width."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What measuring gave."""
+
+    model: CostModel
+    spread: float
+    """The longest time of a shape over its shortest, in the middle of all shapes: 1 on a machine that does nothing else."""
 
 
 @dataclass(frozen=True)
@@ -115,21 +128,21 @@ def measure(
     budget: float = BUDGET,
     most: int | None = None,
     clock: Clock = time.perf_counter,
-) -> CostModel:
-    """Time `engine` on windows from small to large, and on batches, until `budget` seconds would be exceeded.
+) -> Measurement:
+    """Time `engine` on windows from small to large and on batches, as many as `budget` seconds allow.
 
-    Every variant gets an equal part of the budget, and its first window whatever that takes. `samples` is the type of
-    the windows; those of more than `most` pixels are left out, but for the first. Raises `EngineError` where not even
-    that one runs.
+    One round to warm up, then `ROUNDS` through all shapes, so that what else runs on the machine slows every shape
+    alike; the least time of a shape counts. Every variant gets an equal part of the budget, and its first window
+    whatever that takes. `samples` is the type of the windows; those of more than `most` pixels are left out. Raises
+    `EngineError` where not even the first one runs.
     """
-    rows: list[Measured] = []
     count = len(engine.spec.variants)
-    for variant in range(1, count + 1):
-        rows += _measure(engine, samples, variant, budget / count, most or SHAPES[-1][0] * SHAPES[-1][1], clock)
-    return CostModel(tuple(rows))
+    parts = [_measure(_Runs(engine, samples, v, clock), budget / count, most) for v in range(1, count + 1)]
+    rows = tuple(row for found, _ in parts for row in found)
+    return Measurement(CostModel(rows), statistics.median(spread for _, spreads in parts for spread in spreads))
 
 
-def _tasks(engine: Engine) -> list[tuple[int, int, int]]:
+def _tasks(engine: Engine) -> list[Shape]:
     """(batch, height, width), the most telling first."""
     multiple, limits = engine.spec.multiple_of, engine.limits
     shapes = sorted(limits.shapes, key=math.prod) or [
@@ -141,37 +154,56 @@ def _tasks(engine: Engine) -> list[tuple[int, int, int]]:
     return list(dict.fromkeys([*single[:5], *batches, *single[5:]]))
 
 
-def _measure(engine: Engine, samples: str, variant: int, budget: float, most: int, clock: Clock) -> list[Measured]:
-    rows: list[Measured] = []
-    began = clock()
-    for batch, height, width in _tasks(engine):
-        pixels = batch * height * width
-        if rows:
-            expected = (1 + REPEATS) * pixels * 3 * rows[-1].price
-            if pixels > most or clock() - began + expected > budget:
-                continue
+@dataclass(frozen=True)
+class _Runs:
+    """Timed runs of one variant."""
+
+    engine: Engine
+    samples: str
+    variant: int
+    clock: Clock
+
+    def seconds(self, shape: Shape) -> float:
+        """Of one run."""
+        values = np.arange(math.prod(shape) * 3) % 251
+        batch = values.astype(self.samples).reshape(*shape, 3)
+        out = np.empty(blocks_shape(self.engine.spec, batch.shape), batch.dtype)
+        out.fill(0)  # so that no page is touched for the first time while the clock runs
+        began = self.clock()
+        self.engine.run(batch, self.variant, out)
+        return max(self.clock() - began, 1e-9)  # a clock may be too coarse to see it
+
+
+def _measure(runs: _Runs, budget: float, most: int | None) -> tuple[list[Measured], list[float]]:
+    """Rows, and for each the longest of its timed runs over the shortest."""
+    shapes = _warm_up(runs, budget, most)
+    seconds: dict[Shape, list[float]] = {shape: [] for shape in shapes}
+    for _ in range(ROUNDS):
+        for shape in shapes:
+            seconds[shape].append(runs.seconds(shape))
+    rows = [Measured(*shape, min(times), runs.variant) for shape, times in seconds.items()]
+    return rows, [max(times) / min(times) for times in seconds.values()]
+
+
+def _warm_up(runs: _Runs, budget: float, most: int | None) -> list[Shape]:
+    """Run each shape once, and say which can be timed within the budget."""
+    shapes: list[Shape] = []
+    began, timed, price = runs.clock(), 0.0, 0.0
+    for shape in _tasks(runs.engine):
+        pixels = math.prod(shape)
+        expected = (1 + ROUNDS) * pixels * price
+        if shapes and (pixels > (most or pixels) or runs.clock() - began + timed + expected > budget):
+            continue
         try:
-            rows.append(
-                Measured(batch, height, width, _time(engine, samples, (batch, height, width), variant, clock), variant)
-            )
+            first = runs.seconds(shape)
         except EngineError:
-            if not rows:
+            if not shapes:
                 raise
             break  # larger ones need even more of what was not there
-    return rows
-
-
-def _time(engine: Engine, samples: str, shape: tuple[int, int, int], variant: int, clock: Clock) -> float:
-    """Seconds of a run: the median after one to warm up, the lower of two."""
-    values = np.arange(math.prod(shape) * 3) % 251
-    batch = values.astype(samples).reshape(*shape, 3)
-    out = np.empty(blocks_shape(engine.spec, batch.shape), batch.dtype)
-    seconds = []
-    for _ in range(1 + REPEATS):
-        began = clock()
-        engine.run(batch, variant, out)
-        seconds.append(clock() - began)
-    return max(statistics.median_low(seconds[1:]), 1e-9)  # a clock may be too coarse to see it
+        shapes.append(shape)
+        # The first run of a shape takes longer than those that follow, so this errs on the slow side.
+        price, timed = first / pixels, timed + ROUNDS * first
+    return shapes
 
 
 def prices_folder() -> Path:

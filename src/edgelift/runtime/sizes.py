@@ -10,6 +10,7 @@ from typing import Any
 from edgelift.core.errors import RequestError
 from edgelift.core.image import Picture, check_image
 from edgelift.core.resize import KERNELS
+from edgelift.runtime.filters import filtered, parse_filter
 from edgelift.runtime.models import DEFAULTS
 from edgelift.runtime.pipeline import Report, interpolate
 from edgelift.runtime.relay import Relay, run_stages
@@ -67,15 +68,20 @@ def _product(chain: tuple[int, ...]) -> int:
 
 class SizedUpscaler:
     """Like `Upscaler`, for any size. `model` names one network, or an interpolation, which then goes there in one step;
-    None takes the bundled network of each scale."""
+    None takes the bundled network of each scale. A `filter` among the options is applied once, to the end result.
+    """
 
-    def __init__(self, goal: Goal, model: str | Path | None = None, **options: Any) -> None:
+    def __init__(
+        self, goal: Goal, model: str | Path | None = None, *, filter: str | None = None, **options: Any
+    ) -> None:
+        self._filter = parse_filter(filter)  # for the result, not for what passes between the steps
         self.goal, self._model, self._options = goal, model, options
         self._networks: dict[int, Upscaler] = {}
         self._scales = tuple(DEFAULTS)
         self._kernel = str(model) if model in KERNELS else REDUCTION
         self.spec = None
         if model in KERNELS:
+            Upscaler(model, **options)  # so that it refuses what it does not serve
             self._scales = ()
         elif model is not None:
             named = Upscaler(model, **options)
@@ -115,7 +121,8 @@ class SizedUpscaler:
         height, width = self.size(source.height, source.width)
         factor = max(height / source.height, width / source.width)
         chain = passes(factor, self._scales) if self._scales else ()
-        self._stage([self._network(scale) for scale in chain], (height, width), source, target, report)
+        into = filtered(self._filter, target, (source.layers, height, width), source.dtype)
+        self._stage([self._network(scale) for scale in chain], (height, width), source, into, report)
 
     def _stage(
         self, left: list[Upscaler], size: tuple[int, int], source: Source, target: Target, report: Report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -13,16 +14,24 @@ from edgelift.core.errors import RequestError
 from edgelift.core.image import Picture, check_image
 from edgelift.core.spec import ModelSpec
 from edgelift.io.bundle import Bundle
+from edgelift.runtime.ahead import write_behind
 from edgelift.runtime.engine import PRECISIONS, Engine, Options
 from edgelift.runtime.engines import open_engine
+from edgelift.runtime.filters import filtered, parse_filter
 from edgelift.runtime.footprint import parse_size
 from edgelift.runtime.models import resolve
 from edgelift.runtime.pipeline import Report, interpolate, run_plan
 from edgelift.runtime.planner import Planner
 from edgelift.runtime.rows import ArraySource, ArrayTarget, Source, Target
-from edgelift.tiling.plan import Plan, plan
+from edgelift.runtime.windows import Warn
+from edgelift.tiling.merge import sharing
+from edgelift.tiling.plan import Plan, auto_tile, plan
 
 __all__ = ["Upscaler"]
+
+
+def _log(text: str) -> None:
+    logging.getLogger("edgelift").warning(text)
 
 
 class Upscaler:
@@ -33,6 +42,12 @@ class Upscaler:
     the result does not depend on it. 16-bit pictures run in f32 unless another precision is asked for. `batch`: `auto`,
     or how many windows go into one call of the engine. `memory`: what the process may hold in all, such as "2G" or a
     number of bytes; it limits the tile. See `runtime.planner` for what `auto` means.
+
+    `merge`: `crop`, `feather`, `average` or `naive` (see `tiling.merge`); only with `crop` and an exact halo is the result
+    free of the tile. `overlap`: input pixels that neighbouring windows share. `filter`: `edge`, `sharpen` or
+    `unsharp[:radius,percent,threshold]`, over the result's colours (see `runtime.filters`). `workers`: calls of the engine
+    at once; `ahead`, `behind`: strips that are read before and may wait behind them. `warn` hears of windows that had to
+    be halved, since the engine's memory was short; it logs where none is given.
 
     Raises `RequestError` for what cannot be served, `EngineMissingError` where no engine is installed.
     """
@@ -49,6 +64,13 @@ class Upscaler:
         threads: int = 0,
         batch: str | int = "auto",
         memory: str | int | None = None,
+        merge: str = "crop",
+        overlap: int | None = None,
+        filter: str | None = None,
+        workers: int = 1,
+        ahead: int = 1,
+        behind: int = 0,
+        warn: Warn = _log,
     ) -> None:
         if precision not in PRECISIONS:
             raise RequestError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
@@ -60,6 +82,16 @@ class Upscaler:
         self.model = resolve(model, scale)
         self.scale: float = self.model.spec.scale if isinstance(self.model, Bundle) else self.model.scale
         self._engine_name, self._tile = engine, tile
+        self._merge, self._overlap, self._filter = merge, overlap, parse_filter(filter)
+        self._workers, self._ahead, self._behind, self._warn = workers, ahead, behind, warn
+        if min(workers, ahead) < 1 or behind < 0:
+            raise RequestError(f"workers and ahead are at least 1, behind at least 0, got {workers}, {ahead}, {behind}")
+        if isinstance(self.model, Bundle):
+            sharing(merge, overlap, self.model.spec.halo)
+        elif (tile, merge, overlap, workers, batch) != ("auto", "crop", None, 1, "auto"):
+            raise RequestError(
+                f"{self.name} is an interpolation and needs no tiles; leave tile, merge, overlap, batch, workers out"
+            )
         self._asked = {"device": device, "precision": precision, "threads": threads}
         self._engines: dict[str, Engine] = {}
         self._planners: dict[str, Planner] = {}
@@ -98,14 +130,17 @@ class Upscaler:
         """
         if not isinstance(self.model, Bundle):
             raise RequestError(f"{self.name} needs no windows")
-        spec, planner = self.model.spec, self.planner(dtype)
-        kind = {"layers": layers, "itemsize": np.dtype(dtype).itemsize}
-        if isinstance(self._tile, str) or self._engine("uint8").limits.shapes:
-            return plan(height, width, planner.tile(height, width, **kind), spec.halo, spec.multiple_of)
-        # A tile larger than the picture is the whole picture.
-        whole = tuple(-(-n // spec.multiple_of) * spec.multiple_of for n in (height, width))
-        tile = (min(self._tile[0], whole[0]), min(self._tile[1], whole[1]))
-        made = plan(height, width, tile, spec.halo, spec.multiple_of)
+        planner, multiple = self.planner(dtype), self.model.spec.multiple_of
+        halo, overlap = sharing(self._merge, self._overlap, self.model.spec.halo)
+        kind: dict[str, Any] = {"overlap": overlap, "layers": layers, "itemsize": np.dtype(dtype).itemsize}
+        if self._engine("uint8").limits.shapes or (isinstance(self._tile, str) and self._merge == "crop"):
+            return plan(height, width, planner.tile(height, width, **kind), halo, multiple, overlap)
+        if isinstance(self._tile, str):  # blended results depend on the tile, which must not depend on measurements
+            tile = auto_tile(height, width, halo, multiple, overlap=overlap)
+        else:  # one larger than the picture is the whole picture
+            whole = tuple(-(-n // multiple) * multiple for n in (height, width))
+            tile = (min(self._tile[0], whole[0]), min(self._tile[1], whole[1]))
+        made = plan(height, width, tile, halo, multiple, overlap)
         if self._memory is not None:
             planner.choice(height, width, tile=tile, **kind)
         return made
@@ -124,12 +159,22 @@ class Upscaler:
 
     def run(self, source: Source, target: Target, report: Report = lambda done: None) -> None:
         """Upscale `source` into `target`, strip by strip."""
-        if isinstance(self.model, Bundle):
-            engine = self._engine("uint8" if source.dtype == np.uint8 else "float32")
-            windows = self.plan(source.height, source.width, layers=source.layers, dtype=source.dtype)
-            run_plan(engine, windows, source, target, report)
-        else:
-            interpolate(self.model.kernel, self.size(source.height, source.width), source, target, report)
+        size = self.size(source.height, source.width)
+        with write_behind(target, self._behind) as written:
+            into = filtered(self._filter, written, (source.layers, *size), source.dtype)
+            if isinstance(self.model, Bundle):
+                self._run_windows(source, into, report)
+            else:
+                interpolate(self.model.kernel, size, source, into, report, ahead=self._ahead)
+
+    def _run_windows(self, source: Source, target: Target, report: Report) -> None:
+        engine = self._engine("uint8" if source.dtype == np.uint8 else "float32")
+        windows = self.plan(source.height, source.width, layers=source.layers, dtype=source.dtype)
+        batch = self._batch if isinstance(self._batch, int) else 1
+        run_plan(
+            engine, windows, source, target, report,
+            merge=self._merge, batch=batch, workers=self._workers, ahead=self._ahead, warn=self._warn,
+        )  # fmt: skip
 
     def __call__(self, picture: Picture) -> Picture:
         """The enlarged picture: H × W × 3 RGB in, uint8, uint16 or float32 (0 … 255); the same type out."""

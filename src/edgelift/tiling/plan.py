@@ -145,4 +145,4 @@ def _count(length: int, tile: int, shared: int, multiple_of: int) -> int:
 def _fit(length: int, count: int, shared: int, multiple_of: int) -> int:
     """The shortest tile with which `count` windows that share `shared` pixels cover `length`."""
     tile = -(-(length + (count - 1) * shared) // count)
-    return min(_up(max(tile, shared + 1), multiple_of), _up(length, multiple_of))
+    return min(_up(max(tile, shared + multiple_of), multiple_of), _up(length, multiple_of))

@@ -32,6 +32,9 @@ __all__ = ["Progress", "learning_rate", "train", "validate"]
 VALIDATION_SIDE = 512
 """Validation pictures are cut to at most this many pixels a side, from their middle: enough to rank two checkpoints."""
 
+SUSPENDED = 60.0
+"""Seconds from which a step is taken for one during which the program was suspended: that is no training time."""
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -177,7 +180,8 @@ def train(
         optimiser.step()
         _average(averaged, network, min(part.ema, (1 + step) / (10 + step)))
         step += 1
-        seconds += time.monotonic() - clock
+        taken = time.monotonic() - clock
+        seconds += taken if taken < SUSPENDED else 0.0
         clock = time.monotonic()
 
         stopped = stop()

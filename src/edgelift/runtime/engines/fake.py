@@ -1,6 +1,7 @@
 """An engine that computes nothing but nearest-neighbour enlargement: for tests, ours and those of programs that use edgelift.
 
-It records its calls, can be told to accept only some shapes, and to fail at a given call.
+It records its calls, can be told to accept only some shapes, to fail at a given call, and to have memory for a limited
+number of pixels in one call.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edgelift.core.errors import EngineError
+from edgelift.core.errors import EngineError, EngineMemoryError
 from edgelift.core.spec import ModelSpec
 from edgelift.runtime.engine import Availability, Device, Limits, check_run
 
@@ -23,12 +24,18 @@ class FakeEngine:
     name: ClassVar[str] = "fake"
 
     def __init__(
-        self, spec: ModelSpec, *, shapes: tuple[tuple[int, int], ...] = (), samples: str = "uint8", fail_at: int = -1
+        self,
+        spec: ModelSpec,
+        *,
+        shapes: tuple[tuple[int, int], ...] = (),
+        samples: str = "uint8",
+        fail_at: int = -1,
+        memory_pixels: int | None = None,
     ) -> None:
         self.spec, self.limits, self.device, self.precision = spec, Limits(shapes), "CPU", "f32"
         self.calls: list[tuple[int, ...]] = []
         """Shapes of the batches so far."""
-        self._samples, self._fail_at, self.closed = samples, fail_at, False
+        self._samples, self._fail_at, self._memory, self.closed = samples, fail_at, memory_pixels, False
 
     @classmethod
     def available(cls) -> Availability:
@@ -43,6 +50,8 @@ class FakeEngine:
         if len(self.calls) == self._fail_at:
             raise EngineError("failed as it was told to")
         self.calls.append(batch.shape)
+        if self._memory is not None and batch[..., 0].size > self._memory:
+            raise EngineMemoryError(f"no memory for windows of {batch.shape}, as it was told")
         grid = self.spec.grid
         out[...] = np.repeat(np.repeat(batch, grid, axis=1), grid, axis=2)[:, :, :, None, None]
 

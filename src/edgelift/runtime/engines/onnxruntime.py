@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edgelift.core.errors import EngineError, EngineMissingError, RequestError
 from edgelift.io.blocks import blocks_model
 from edgelift.io.bundle import Bundle
-from edgelift.runtime.engine import Availability, Device, Limits, Options, check_run
+from edgelift.runtime.engine import Availability, Device, Limits, Options, check_run, engine_error
 
 __all__ = ["ONNXRuntimeEngine"]
 
@@ -72,8 +72,8 @@ class ONNXRuntimeEngine:
             raise EngineError("this engine has been closed")
         try:
             (blocks,) = self._session.run(None, {"image": batch})
-        except RuntimeError as exc:
-            raise EngineError(f"ONNX Runtime failed on windows of {batch.shape}: {exc}") from exc
+        except (RuntimeError, MemoryError) as exc:
+            raise engine_error(f"ONNX Runtime failed on windows of {batch.shape}: {exc}", exc) from exc
         out.reshape(blocks.shape)[...] = blocks
 
     def close(self) -> None:

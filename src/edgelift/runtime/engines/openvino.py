@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from edgelift.core.errors import EngineError, EngineMissingError, RequestError
 from edgelift.io.blocks import blocks_model
 from edgelift.io.bundle import Bundle
-from edgelift.runtime.engine import Availability, Device, Limits, Options, check_run
+from edgelift.runtime.engine import Availability, Device, Limits, Options, check_run, engine_error
 from edgelift.runtime.hardware import cache_folder, has_amx
 
 __all__ = ["OpenVINOEngine"]
@@ -126,8 +126,10 @@ class OpenVINOEngine:
             if shape is not None:
                 model.reshape(list(shape))
             return _Compiled(_core().compile_model(model, self.device, self._config))
-        except RuntimeError as exc:
-            raise EngineError(f"OpenVINO cannot compile {self.spec.name} for {self.device}: {_line(exc)}") from exc
+        except (RuntimeError, MemoryError) as exc:
+            raise engine_error(
+                f"OpenVINO cannot compile {self.spec.name} for {self.device}: {_line(exc)}", exc
+            ) from exc
 
     def _model_for(self, shape: tuple[int, ...]) -> _Compiled:
         with self._lock:
@@ -149,8 +151,8 @@ class OpenVINOEngine:
         flat = out.reshape(*out.shape[:3], -1)
         try:
             compiled.run(batch, flat)
-        except RuntimeError as exc:
-            raise EngineError(f"OpenVINO failed on windows of {batch.shape}: {_line(exc)}") from exc
+        except (RuntimeError, MemoryError) as exc:
+            raise engine_error(f"OpenVINO failed on windows of {batch.shape}: {_line(exc)}", exc) from exc
 
     def close(self) -> None:
         """Release the compiled models."""
