@@ -20,7 +20,7 @@ from edgelift.nets import zoo
 from edgelift.nets.network import Network
 from edgelift.targets.onnx import export
 
-__all__ = ["CONFIGS", "Export", "drawn", "exported", "name_of"]
+__all__ = ["CONFIGS", "SMALL", "Export", "drawn", "exported", "name_of", "quick"]
 
 SMALL: dict[str, dict[str, Any]] = {
     "abpn": {"channels": 6, "layers": 1},
@@ -85,12 +85,16 @@ def _into_range(network: Network) -> None:
 _operators = staticmethod(cache(_registration.ONNXRegistry.from_torchlib))
 
 
+def quick() -> Any:
+    """A context in which PyTorch reads its table of operators once, not for each export, which takes half of the time."""
+    return mock.patch.object(_registration.ONNXRegistry, "from_torchlib", _operators)
+
+
 @cache
 def _exported(architecture: str, config: tuple[tuple[str, Any], ...]) -> Export:
     network = drawn(architecture, **dict(config))
     spec = spec_of(network, name_of(architecture, dict(config)), "CC0-1.0", {"step": 7})
-    # PyTorch reads its table of operators anew for each export, which takes half of the time; here it is read once
-    with mock.patch.object(_registration.ONNXRegistry, "from_torchlib", _operators):
+    with quick():
         return Export(network, spec, export(network, spec).SerializeToString())
 
 

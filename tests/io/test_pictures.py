@@ -63,10 +63,12 @@ def whole(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
         return reader.rows(0, reader.height)
 
 
+WRITTEN = [suffix for suffix, row in SUFFIXES.items() if row.saver and row.usual]
 KINDS = [
     (suffix, dtype, channels)
     for suffix, row in SUFFIXES.items()
-    for dtype in ([np.uint8, np.uint16] if row.deep else [np.uint8])
+    if suffix in WRITTEN and row.full_colour
+    for dtype in ([np.uint8, np.uint16] if row.depth == 16 else [np.uint8])
     for channels in ([1, 2, 3, 4] if row.alpha else [1, 3])
 ]
 
@@ -108,19 +110,19 @@ def test_grey_is_replicated_and_green_is_written(tmp_path: Path) -> None:
     np.testing.assert_array_equal(stored(tmp_path / "b.png"), pixels)
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", WRITTEN)
 def test_smallest_and_larger_sizes(tmp_path: Path, suffix: str) -> None:
     with open_picture(store(tmp_path / "a.png", samples(1, 1, 3))) as reader:
         for height, width in ((1, 1), (1, 70), (70, 1)):
             target = tmp_path / f"{height}x{width}{suffix}"
             with create_picture(target, height, width, reader) as writer:
                 writer.write(np.full((height, width, 3), 77, np.uint8), None)
-            np.testing.assert_allclose(stored(target), 77, atol=2)
+            np.testing.assert_allclose(stored(target)[..., :3], 77, atol=2)
 
 
 def test_same_picture_gives_the_same_bytes(tmp_path: Path) -> None:
     source = store(tmp_path / "a.png", samples(90, 80, 3))
-    for suffix in SUFFIXES:
+    for suffix in WRITTEN:
         first, second = transfer(source, tmp_path / f"b{suffix}"), transfer(source, tmp_path / f"c{suffix}", strip=7)
         assert first.read_bytes() == second.read_bytes()
 

@@ -28,10 +28,11 @@ EXPORTS = _exports()
 
 
 @pytest.fixture(scope="package", autouse=True)
-def one_thread() -> Iterator[None]:
+def one_thread_and_quick_exports() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with EXPORTS.quick():
+        yield
     torch.set_num_threads(before)
 
 

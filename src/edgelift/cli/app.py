@@ -11,7 +11,7 @@ from typing import cast
 import typer
 
 from edgelift import __version__
-from edgelift.cli import devices, export, models, train, upscale
+from edgelift.cli import devices, export, models, plan, train, upscale
 from edgelift.core.errors import EdgeliftError
 
 __all__ = ["app", "run"]
@@ -44,6 +44,7 @@ def _options(
 
 
 app.command("upscale")(upscale.upscale)
+app.command("plan")(plan.plan)
 app.add_typer(models.app, name="models")
 app.command("devices")(devices.devices)
 app.command("train")(train.train)

@@ -36,6 +36,11 @@ def upscale(
     device: Annotated[str, typer.Option(help="A device of 'edgelift devices', or auto.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, f32, bf16, f16 or int8.")] = "auto",
     tile: Annotated[str, typer.Option("--tile", "-t", help="auto, or HEIGHTxWIDTH in pixels of the input.")] = "auto",
+    batch: Annotated[str, typer.Option(help="auto, or how many tiles go into one call of the engine.")] = "auto",
+    memory: Annotated[
+        str | None,
+        typer.Option(help="What may be held in all, such as 500M or 2G: smaller tiles, one picture at a time."),
+    ] = None,
     merge: Annotated[str, typer.Option(help="How tiles are joined: crop, feather, average or naive.")] = "crop",
     overlap: Annotated[
         int | None, typer.Option(min=0, help="Pixels of the input that neighbouring tiles share.")
@@ -59,12 +64,17 @@ def upscale(
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP.")] = 95,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run: skip results that exist.")] = False,
+    dry: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it takes (time, memory, disk), and write nothing.")
+    ] = False,
     report: Annotated[Path | None, typer.Option("--json", help="Write what was done to this file.")] = None,
     events: Annotated[bool, typer.Option("--json-events", help="Print a line of JSON for each event.")] = False,
 ) -> int:
     """Make pictures larger and sharper."""
+    from edgelift.cli.forecast import dry_run
     from edgelift.core.errors import RequestError
-    from edgelift.runtime.batch import clear_leftovers
+    from edgelift.runtime.batch import clear_leftovers, default_workers
+    from edgelift.runtime.estimate import require_disk
     from edgelift.runtime.files import jobs
     from edgelift.runtime.sizes import Goal, open_upscaler
 
@@ -72,15 +82,25 @@ def upscale(
         raise RequestError(
             "--overwrite does every picture anew and --resume skips those that are done; give one of them"
         )
+    if dry and report is not None:
+        raise RequestError("--dry-run writes nothing and --json a report of what was done; give one of them")
     goal = Goal(scale, *_sides(width, height, size))
-    options: dict[str, Any] = {"engine": engine, "device": device, "precision": precision, "tile": _tile(tile)}
+    options: dict[str, Any] = {"engine": engine, "device": device, "precision": precision, "tile": tile_of(tile)}
+    options |= {"batch": batch_of(batch), "memory": memory}
     options |= {"merge": merge, "overlap": overlap, "filter": filter, "warn": _warn, **_in_flight(in_flight)}
     with open_upscaler(model, goal, **options) as upscaler:
         work = jobs(inputs, output, _label(goal, upscaler), suffix=suffix, format=format)
+        if dry:
+            return dry_run(upscaler, work, resume=resume, format=format, quality=quality)
         if resume:
             clear_leftovers(work)
+        require_disk(upscaler, [j for j in work if not (resume and j.target.exists())], format=format, quality=quality)
         began = time.perf_counter()
-        outcomes = _run(upscaler, work, events, resume=resume, overwrite=overwrite, format=format, quality=quality)
+        workers = min(len(work), default_workers()) if memory is None else 1  # a limit holds for one picture
+        outcomes = _run(
+            upscaler, work, events, workers=workers,
+            resume=resume, overwrite=overwrite, format=format, quality=quality,
+        )  # fmt: skip
         facts = _facts(upscaler, outcomes, time.perf_counter() - began)
     if events:
         typer.echo(json.dumps({"event": "end", **{k: v for k, v in facts.items() if k != "pictures"}}))
@@ -100,8 +120,16 @@ def _sides(width: int | None, height: int | None, size: str | None) -> tuple[int
     return _pair(size, "--size is WIDTHxHEIGHT, such as 1920x1080")
 
 
-def _tile(text: str) -> str | tuple[int, int]:
+def tile_of(text: str) -> str | tuple[int, int]:
+    """The option `--tile`, as `Upscaler` takes it."""
     return text if text == "auto" else _pair(text, "--tile is auto or HEIGHTxWIDTH, such as 256x320")
+
+
+def batch_of(text: str) -> str | int:
+    """The option `--batch`, as `Upscaler` takes it."""
+    if text != "auto" and not text.isdecimal():
+        raise typer.BadParameter(f"--batch is auto or a whole number above 0, such as 4; got {text!r}")
+    return text if text == "auto" else int(text)
 
 
 def _in_flight(text: str) -> dict[str, int]:
@@ -134,13 +162,12 @@ def _label(goal: Goal, upscaler: Upscaler | SizedUpscaler) -> str:
 
 def _run(upscaler: Upscaler | SizedUpscaler, work: list[Job], events: bool, **options: Any) -> list[Outcome]:
     """Do all jobs, telling of failures as they come; the outcomes in the order of the jobs."""
-    from edgelift.runtime.batch import default_workers, run_jobs
+    from edgelift.runtime.batch import run_jobs
 
     outcomes = []
-    workers = min(len(work), default_workers())
     with progress_bar(len(work)) as show:
         name = work[0].source.name if len(work) == 1 else f"{len(work)} pictures"
-        for outcome in run_jobs(upscaler, work, workers=workers, report=lambda done: show(name, done), **options):
+        for outcome in run_jobs(upscaler, work, report=lambda done: show(name, done), **options):
             outcomes.append(outcome)
             if events:
                 typer.echo(json.dumps({"event": "picture", **_row(outcome)}, ensure_ascii=False))

@@ -41,7 +41,7 @@ def encoder_options(
     require_encoder(path, kind)
     assert kind.saver is not None
     options = known_options(kind.saver, dict(kind.options))
-    if kind.quality is not None:
+    if kind.quality is not None and not lossless:
         options["Q"] = kind.quality if quality is None else quality
     if compression is not None and kind.level is not None:
         options.update(kind.level(compression))

@@ -11,7 +11,7 @@ from typing import Any
 from edgelift.core.errors import RequestError
 from edgelift.io.standard import STANDARD
 
-__all__ = ["FORMATS", "SUFFIXES", "PictureFormat", "format_of_bytes", "format_of_suffix", "usual"]
+__all__ = ["COORDINATE_LIMIT", "FORMATS", "SUFFIXES", "PictureFormat", "format_of_bytes", "format_of_suffix", "usual"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class PictureFormat:
     """Further options of `saver` where the raw samples need about 4 GiB or more."""
 
 
-_COORDINATE_LIMIT = 10_000_000  # of libvips before 8.16; later ones allow more
+COORDINATE_LIMIT = 10_000_000  # of libvips before 8.16; later ones allow more
 
 FORMATS: tuple[PictureFormat, ...] = (
     PictureFormat(
@@ -67,7 +67,7 @@ FORMATS: tuple[PictureFormat, ...] = (
         start=re.compile(rb"\x89PNG\r\n\x1a\n"),
         loader="pngload_source",
         saver="pngsave_target",
-        max_side=_COORDINATE_LIMIT,
+        max_side=COORDINATE_LIMIT,
         depth=16,
         alpha=True,
         grey=True,
@@ -113,7 +113,7 @@ FORMATS: tuple[PictureFormat, ...] = (
         start=re.compile(rb"II[*+]\0|MM\0[*+]"),
         loader="tiffload_source",
         saver="tiffsave_target",
-        max_side=_COORDINATE_LIMIT,
+        max_side=COORDINATE_LIMIT,
         depth=16,
         alpha=True,
         grey=True,

@@ -38,6 +38,8 @@ def _after(data: bytes, position: int) -> int:
         position += 11 + _table(data[position + 9])  # with the size of LZW codes
     elif data[position] == _EXTENSION:
         position += 2
+    elif data[position] == 0:
+        return position + 1  # which some writers leave between blocks
     else:
         raise ValueError(f"no block of GIF begins with {data[position]}")
     while data[position]:  # sub-blocks, each behind its length; one of length 0 ends them

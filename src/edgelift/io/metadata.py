@@ -10,7 +10,7 @@ import pyvips
 
 from edgelift.io.vips import Image
 
-__all__ = ["CONVERTED", "Metadata", "describe", "metadata_of"]
+__all__ = ["CONVERTED", "Metadata", "Timing", "animate", "describe", "metadata_of", "timing_of"]
 
 CONVERTED = ("cmyk", "labs", "labq")
 """libvips' names of the colour spaces that become sRGB, so that their ICC profile no longer holds."""
@@ -35,16 +35,53 @@ class Metadata:
         return any(name == field for field, _, _ in self.fields)
 
 
+@dataclass(frozen=True)
+class Timing:
+    """How an animation is played."""
+
+    delays: tuple[int, ...]
+    """Milliseconds that each frame is shown."""
+    loop: int
+    """How often all frames are played; 0 is without end."""
+
+
 def metadata_of(image: Image, turned: bool) -> Metadata:
     """What `image` says before its colours are converted; `turned` where its orientation was applied."""
     fields = {name: image.get(name) for name in image.get_fields() if _KEPT.fullmatch(name)}
-    if image.interpretation in CONVERTED:
-        fields.pop("icc-profile-data", None)
+    profile = _profile(fields.pop("icc-profile-data", b""))
+    if profile is not None and image.interpretation not in CONVERTED:
+        fields["icc-profile-data"] = profile
     if turned and "xmp-data" in fields:  # where some readers look for it, as in EXIF
         fields["xmp-data"] = _XMP_ORIENTATION.sub(rb"\g<1>1", fields["xmp-data"])
     kept = tuple((name, image.get_typeof(name), value) for name, value in fields.items())
     silent = image.xres == _SILENT or (abs(image.xres - _SILENT_DPI) < 0.01 and "resolution-unit" not in fields)
     return Metadata(kept, None if silent else (image.xres, image.yres))
+
+
+def _profile(data: bytes) -> bytes | None:
+    """An ICC profile without what stands behind its end; None for what is none or is cut short.
+
+    Encoders refuse the whole picture for such a profile, or drop it. Damage further inside is theirs to find.
+    """
+    size = int.from_bytes(data[:4], "big")
+    whole = 128 < size <= len(data) and data[36:40] == b"acsp"
+    return data[:size] if whole else None
+
+
+def timing_of(image: Image, frames: int) -> Timing:
+    """How `image`, loaded with that many frames, is played; a delay that is not said is 0."""
+    delays = list(image.get("delay")) if image.get_typeof("delay") else []
+    loop = int(image.get("loop")) if image.get_typeof("loop") else 0
+    return Timing(tuple((delays + [0] * frames)[:frames]), loop)
+
+
+def animate(image: Image, timing: Timing) -> Image:
+    """`image`, whose frames lie below each other, as an animation with that timing."""
+    image = image.copy()
+    image.set_type(pyvips.GValue.gint_type, "page-height", image.height // len(timing.delays))
+    image.set_type(pyvips.GValue.array_int_type, "delay", list(timing.delays))
+    image.set_type(pyvips.GValue.gint_type, "loop", timing.loop)
+    return image
 
 
 def describe(image: Image, metadata: Metadata) -> Image:

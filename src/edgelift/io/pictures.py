@@ -1,4 +1,6 @@
-"""Pictures as strips: PNG, JPEG, WebP and TIFF, read from the top down and written as rows come.
+"""Pictures as strips: PNG, JPEG, WebP, TIFF, AVIF and GIF, read from the top down and written as rows come.
+
+HEIC and BMP too, where libvips was built with HEVC and ImageMagick.
 
     with open_picture(source) as reader, create_picture(target, reader.height, reader.width, reader) as writer:
         for start in range(0, reader.height, 64):
@@ -8,16 +10,20 @@ Alpha, ICC profiles, EXIF, XMP, resolution and 16 bits a channel pass through. M
 width, not on the area. The same picture gives the same file.
 """
 
+from edgelift.io.encoding import check_encoding
 from edgelift.io.formats import SUFFIXES, PictureFormat
 from edgelift.io.read import DEFAULT_MAX_PIXELS, PictureReader, open_picture
+from edgelift.io.standard import STANDARD
 from edgelift.io.write import PictureWriter, create_picture
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
+    "STANDARD",
     "SUFFIXES",
     "PictureFormat",
     "PictureReader",
     "PictureWriter",
+    "check_encoding",
     "create_picture",
     "open_picture",
 ]

@@ -45,10 +45,14 @@ class Rows:
 
 
 def with_hidden_filled(rows: Rows, height: int) -> Rows:
-    """`rows` (last channel alpha) of a picture of that height, as `fill_hidden` changes the whole picture."""
+    """`rows` (last channel alpha) of a picture of that height, as `fill_hidden` changes the whole picture.
+
+    Of several pictures below each other each is changed by itself, if requests stay within one.
+    """
 
     def produce(start: int, stop: int) -> Strip:
-        top, bottom = max(0, start - HIDDEN_RADIUS), min(height, stop + HIDDEN_RADIUS)
+        first = start // height * height
+        top, bottom = max(first, start - HIDDEN_RADIUS), min(first + height, stop + HIDDEN_RADIUS)
         return fill_hidden(rows.get(top, bottom))[start - top : stop - top]
 
     return Rows(produce)

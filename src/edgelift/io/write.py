@@ -6,9 +6,6 @@ when it is complete and on the disk; until then, and after any error, nothing un
 
 from __future__ import annotations
 
-import os
-import secrets
-from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from types import TracebackType
@@ -19,11 +16,14 @@ import pyvips
 from numpy.typing import NDArray
 
 from edgelift.core.errors import OutputError, RequestError
+from edgelift.io.depth import narrow
+from edgelift.io.encoding import encoder_options
 from edgelift.io.feed import Feed
-from edgelift.io.formats import FORMATS, PictureFormat, format_of_suffix
-from edgelift.io.metadata import describe
+from edgelift.io.formats import COORDINATE_LIMIT, PictureFormat, format_of_suffix, usual
+from edgelift.io.metadata import animate, describe
+from edgelift.io.places import Place, place_for
 from edgelift.io.read import PictureReader
-from edgelift.io.vips import call, vips_errors
+from edgelift.io.vips import Image, call, vips_errors
 
 __all__ = ["PictureWriter", "create_picture"]
 
@@ -39,37 +39,29 @@ class PictureWriter:
 
     path: Path
     height: int
+    """Of one frame; of an animation as many rows are written as all frames have."""
     width: int
 
     def __init__(
         self,
         path: Path,
+        place: Place,
         height: int,
         width: int,
         like: PictureReader,
         kind: PictureFormat,
-        *,
-        overwrite: bool,
-        quality: int,
+        options: dict[str, Any],
     ) -> None:
         self.path, self.height, self.width = path, height, width
-        self._like, self._kind, self._overwrite, self._quality = like, kind, overwrite, quality
+        self._place, self._like, self._kind, self._options = place, like, kind, options
         self._channels = (1 if like.grey else 3) + like.alpha
+        self._rows = height * like.frames
         self._written = 0
         self._error: BaseException | None = None
-        # Cut, since a name has at most 255 bytes and the target's may need them all.
-        self._temporary = path.with_name(f".{path.name[:40]}.edgelift-{secrets.token_hex(4)}.tmp")
-        self._file = -1
 
     def __enter__(self) -> Self:
-        self._feed = Feed(self.height, self.width, self._channels, 8 * self._like.dtype.itemsize)
-        self._thread = Thread(target=self._encode, name="edgelift-encoder", daemon=True)
-        try:
-            # Readable too, because the TIFF encoder goes back to what it wrote.
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-            self._file = os.open(self._temporary, flags, 0o666)
-        except OSError as exc:
-            raise self._failed(exc) from exc
+        self._feed = Feed(self._rows, self.width, self._channels, 8 * self._like.dtype.itemsize)
+        self._thread = Thread(target=self._encode, args=[self._place.open()], name="edgelift-encoder", daemon=True)
         self._thread.start()
         return self
 
@@ -95,43 +87,54 @@ class PictureWriter:
         finally:
             self._feed.stop()
             self._thread.join()
-            if self._file >= 0:
-                os.close(self._file)
-            with suppress(OSError):  # it has its final name, or its folder is gone
-                self._temporary.unlink()
+            self._place.close()
 
     def _check(self, colour: NDArray[Any], alpha: NDArray[Any] | None) -> None:
-        rows, dtype = len(colour), self._like.dtype
+        rows, dtype, name = len(colour), self._like.dtype, self._place.name
         if colour.shape != (rows, self.width, 3) or colour.dtype != dtype:
             raise RequestError(
-                f"{self.path}: expected colour of (rows, {self.width}, 3) {dtype}, got {colour.shape} {colour.dtype}"
+                f"{name}: expected colour of (rows, {self.width}, 3) {dtype}, got {colour.shape} {colour.dtype}"
             )
         if (alpha is not None) != self._like.alpha:
-            raise RequestError(f"{self.path}: alpha must be {'given' if self._like.alpha else 'None'}, as it was read")
+            raise RequestError(f"{name}: alpha must be {'given' if self._like.alpha else 'None'}, as it was read")
         if alpha is not None and (alpha.shape != colour.shape[:2] or alpha.dtype != dtype):
-            raise RequestError(
-                f"{self.path}: expected alpha of {colour.shape[:2]} {dtype}, got {alpha.shape} {alpha.dtype}"
-            )
-        if self._written + rows > self.height:
-            raise RequestError(f"{self.path}: got {self._written + rows} rows, and the picture has {self.height}")
+            raise RequestError(f"{name}: expected alpha of {colour.shape[:2]} {dtype}, got {alpha.shape} {alpha.dtype}")
+        if self._written + rows > self._rows:
+            raise RequestError(f"{name}: got {self._written + rows} rows, and the picture has {self._rows}")
 
-    def _encode(self) -> None:
+    def _encode(self, descriptor: int) -> None:
         """In the encoder's thread: from the first row to the last byte."""
         try:
-            with vips_errors(OutputError, f"{self.path}: cannot be written", "check the disk's space"):
-                image = describe(self._feed.image(), self._like.metadata)
-                target = pyvips.Target.new_to_descriptor(self._file)  # which duplicates the descriptor
-                call(self._kind.saver, image, target, **self._saver_options())
+            with vips_errors(OutputError, self._place.name, "cannot be written", "check the disk's space"):
+                self._save(descriptor)
         except BaseException as exc:
             self._error = exc
         finally:
             self._feed.stop()
 
+    def _save(self, descriptor: int) -> None:
+        assert self._kind.saver is not None
+        target = pyvips.Target.new_to_descriptor(descriptor)  # which duplicates the descriptor
+        call(self._kind.saver, self._image(), target, **self._saver_options())
+
+    def _image(self) -> Image:
+        """The picture to come, as the saver takes it."""
+        image = describe(self._feed.image(), self._like.metadata)
+        if self._like.timing is not None:
+            image = animate(image, self._like.timing)
+        if not self._kind.profile and self._like.metadata.has("icc-profile-data"):
+            image = image.icc_transform("srgb", embedded=True)
+        return narrow(image, self._like.depth) if self._narrow else image
+
+    @property
+    def _narrow(self) -> bool:
+        return 8 < self._like.depth < 16 and self._kind.depth < 16
+
     def _saver_options(self) -> dict[str, Any]:
-        options = dict(self._kind.options)
-        if self._kind.quality is not None:
-            options[self._kind.quality] = self._quality
-        if self.height * self.width * self._channels * self._like.dtype.itemsize >= HUGE_BYTES:
+        options = dict(self._options)
+        if self._narrow:
+            options["bitdepth"] = self._like.depth
+        if self._rows * self.width * self._channels * self._like.dtype.itemsize >= HUGE_BYTES:
             options.update(self._kind.huge)
         metadata = self._like.metadata
         if not metadata.has("exif-data") and (self._kind.density or metadata.resolution is None):
@@ -139,30 +142,19 @@ class PictureWriter:
         return options
 
     def _finish(self) -> None:
-        if self._written < self.height:
-            raise OutputError(
-                f"{self.path}: got {self._written} of {self.height} rows, so no file was made; write all rows"
-            )
+        if self._written < self._rows:
+            what = f"got {self._written} of {self._rows} rows, so no file was made; write all rows"
+            raise OutputError(f"{self._place.name}: {what}")
         self._thread.join()
         if self._error is not None:
             self._raise_error()
-        try:
-            os.fsync(self._file)
-            os.close(self._file)
-            self._file = -1
-            _require_absent(self.path, self._overwrite)  # it may have appeared meanwhile
-            os.replace(self._temporary, self.path)
-        except OSError as exc:
-            raise self._failed(exc) from exc
+        self._place.keep()
 
     def _raise_error(self) -> None:
         if isinstance(self._error, OutputError):
             raise self._error
-        reason = f"{self.path}: the encoder stopped early ({self._error!r}); please report this"
+        reason = f"{self._place.name}: the encoder stopped early ({self._error!r}); please report this"
         raise OutputError(reason) from self._error
-
-    def _failed(self, error: OSError) -> OutputError:
-        return OutputError(f"{self.path}: cannot be written ({error.strerror}); check the folder and the disk's space")
 
 
 def create_picture(
@@ -173,65 +165,63 @@ def create_picture(
     *,
     format: str | None = None,
     overwrite: bool = False,
-    quality: int = 95,
+    quality: int | None = None,
+    compression: int | None = None,
+    lossless: bool = False,
 ) -> PictureWriter:
-    """Prepare to write a picture of that size with the samples, channels and metadata of `like`.
+    """Prepare to write a picture of that size with the samples, channels, metadata and, if any, timing of `like`.
 
-    `format` ("png", "jpg", "webp", "tif") overrides the suffix of `path`. `quality`, 1 … 100, is for JPEG, which is
-    always 4:4:4, and WebP, which is lossy. EXIF goes into all but TIFF, which libvips writes without. The disk is
-    touched when the writer's `with` block begins.
+    `path` may be `-`, standard output. `format` ("png", "jpg", "webp", "tif", "avif", "gif" …) overrides its suffix.
+    `quality`, 1 … 100, is for JPEG and AVIF, which are always 4:4:4, and WebP; None is the format's usual one.
+    `compression`, 0 … 9, is for PNG and TIFF: more takes longer and makes smaller files. `lossless` is a mode of WebP
+    and AVIF, which keep what can be seen as it is, and of PNG and TIFF the only one.
 
-    Raises `RequestError` where the format cannot hold what `like` has, and `OutputError` where the size is beyond the
-    format or the target cannot be made: its folder is missing or read-only, it exists and `overwrite` is not set, or
-    it is the picture being read.
+    EXIF goes into all but TIFF, which libvips writes without, and GIF, which holds no metadata; colours of an ICC
+    profile become sRGB there. GIF has 256 colours a frame, chosen and dithered by libvips, and either full transparency
+    or none; its delays are whole hundredths of a second. WebP shows frames of up to 10 ms for 100, as browsers do. The
+    disk is touched when the writer's `with` block begins.
+
+    Raises `RequestError` where the format cannot hold what `like` has, or lacks what is asked for, and `OutputError`
+    where the size is beyond the format, this libvips does not write it or the target cannot be made: its folder is
+    missing or read-only, it exists and `overwrite` is not set, or it is the picture being read.
     """
     path = Path(path)
     kind = format_of_suffix(path, format)
-    if not 1 <= quality <= 100:
-        raise RequestError(f"quality must be 1 to 100, got {quality}")
+    options = encoder_options(path, kind, quality, compression, lossless)
     _require_room(path, kind, like)
-    if not 1 <= height <= kind.max_side or not 1 <= width <= kind.max_side:
-        wide = [row.suffixes[0] for row in _able(like) if 1 <= min(height, width) <= max(height, width) <= row.max_side]
-        advice = f"choose {' or '.join(wide)}" if wide else "choose another size"
-        size = f"{kind.name} holds 1 to {kind.max_side} pixels a side, not {width}×{height}"
-        raise OutputError(f"{path}: {size}; {advice}")
-    _require_target(path, like.path, overwrite)
-    return PictureWriter(path, height, width, like, kind, overwrite=overwrite, quality=quality)
+    _require_size(path, kind, like, height, width)
+    place = place_for(path, like.status, overwrite)
+    return PictureWriter(path, place, height, width, like, kind, options)
 
 
 def _able(like: PictureReader) -> list[PictureFormat]:
-    deep = like.dtype.itemsize > 1
-    return [row for row in FORMATS if row.deep >= deep and row.alpha >= like.alpha]
+    return [row for row in usual(frames=like.frames) if row.depth >= like.depth and row.alpha >= like.alpha]
 
 
 def _require_room(path: Path, kind: PictureFormat, like: PictureReader) -> None:
-    """That the format holds the samples, channels and profile of `like`."""
-    lacks = None
-    if like.dtype.itemsize > 1 and not kind.deep:
-        lacks = f"{kind.name} holds 8 bits a channel and {like.path} has 16"
+    """That the format holds the frames, samples, channels and profile of `like`."""
+    lacks, able = None, _able(like)
+    if like.frames > 1 and not kind.animated:
+        lacks = f"{kind.name} holds a single picture and {like.name} is an animation of {like.frames}"
+    elif like.depth > kind.depth:
+        lacks = f"{kind.name} holds {kind.depth} bits a channel and {like.name} has {like.depth}"
     elif like.alpha and not kind.alpha:
-        lacks = f"{kind.name} holds no transparency and {like.path} has some"
-    elif like.grey and not kind.grey and like.metadata.has("icc-profile-data"):
-        lacks = f"{kind.name} holds no grey and {like.path} has an ICC profile for grey"
+        lacks = f"{kind.name} holds no transparency and {like.name} has some"
+    elif like.grey and kind.profile and not kind.grey and like.metadata.has("icc-profile-data"):
+        lacks = f"{kind.name} holds no grey and {like.name} has an ICC profile for grey"
+        able = [row for row in able if row.grey]
     if lacks:
-        able = [row.suffixes[0] for row in _able(like) if row.grey >= like.grey]
-        raise RequestError(f"{path}: {lacks}; choose {' or '.join(able)}")
+        raise RequestError(f"{path}: {lacks}; choose {' or '.join(row.suffixes[0] for row in able)}")
 
 
-def _require_target(path: Path, source: Path, overwrite: bool) -> None:
-    """That a file can be made at `path`, and that it is not the one being read."""
-    folder = path.parent
-    if not folder.is_dir():
-        raise OutputError(f"{path}: the folder {folder} does not exist; create it first")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"{path}: the folder {folder} cannot be written to; choose another or change its permissions")
-    if path.exists() and source.exists() and os.path.samefile(path, source):
-        raise OutputError(f"{path}: is the picture being read, which is never overwritten; choose another name")
-    if path.is_dir():
-        raise OutputError(f"{path}: is a folder; name a file")
-    _require_absent(path, overwrite)
-
-
-def _require_absent(path: Path, overwrite: bool) -> None:
-    if not overwrite and os.path.lexists(path):
-        raise OutputError(f"{path}: exists already; choose another name, or say --overwrite (overwrite=True)")
+def _require_size(path: Path, kind: PictureFormat, like: PictureReader, height: int, width: int) -> None:
+    """That the format holds a picture, or a frame, of that size, and libvips all frames below each other."""
+    low, high = min(height, width), max(height, width)
+    if not 1 <= low <= high <= kind.max_side:
+        wide = [row.suffixes[0] for row in _able(like) if 1 <= low <= high <= row.max_side]
+        advice = f"choose {' or '.join(wide)}" if wide else "choose another size"
+        size = f"{kind.name} holds 1 to {kind.max_side} pixels a side, not {width}×{height}"
+        raise OutputError(f"{path}: {size}; {advice}")
+    if height * like.frames > COORDINATE_LIMIT:
+        what = f"{like.frames} frames of {height} rows are more than {COORDINATE_LIMIT} rows"
+        raise OutputError(f"{path}: {what}; split the animation")

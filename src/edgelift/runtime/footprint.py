@@ -26,8 +26,8 @@ ENGINE_FACTOR = 3.0
 model of free shapes and in that of the shape at hand, and 2.9 with ONNX Runtime, whose room grows by doubling."""
 ENGINE_FIXED = 20_000_000
 """Bytes that an engine takes for compiling a shape, whatever its size; 5 to 15 million were measured."""
-STRIPS_IN = 4
-"""Strips of the picture at once: in use, read ahead, and twice in the reader while it joins rows."""
+STRIPS_IN = 3
+"""Strips of the picture at once, besides those read ahead: in use, and twice in the reader while it joins rows."""
 STRIPS_OUT = 3
 """Strips of the result at once: being filled, copied for the encoder, and waiting for it."""
 UNKNOWN_RESIDENT = 200_000_000
@@ -84,6 +84,12 @@ class Footprint:
     """Bytes of a sample of the picture."""
     resident: int = 0
     """Bytes that the process held before the run."""
+    workers: int = 1
+    """Calls of the engine at once."""
+    ahead: int = 1
+    """Strips that are read ahead."""
+    behind: int = 0
+    """Strips that may wait to be written, besides those of the encoder."""
 
     def __call__(self, heights: NDArray[np.int64], widths: NDArray[np.int64], batch: int) -> NDArray[np.float64]:
         """In all, for tiles of `heights` × `widths`, element by element."""
@@ -96,10 +102,11 @@ class Footprint:
         return ENGINE_FACTOR * self.activations + 3 * sample * (1 + self.spec.scale**2)
 
     def engine(self, heights: Any, widths: Any, batch: int) -> Any:
-        """For a call with `batch` windows of each layer."""
-        return ENGINE_FIXED + self.per_pixel * heights * widths * batch * self.layers
+        """For the calls at once with `batch` windows of each layer."""
+        return ENGINE_FIXED + self.per_pixel * heights * widths * (batch * self.layers * self.workers)
 
     def strips(self, heights: Any, widths: Any) -> Any:
         """Rows of the picture and of the result that a row of windows reads and makes."""
         row = 3 * self.itemsize * self.layers * np.maximum(self.width, widths)
-        return (STRIPS_IN + STRIPS_OUT * self.spec.scale**2) * row * heights
+        strips = STRIPS_IN + self.ahead + (STRIPS_OUT + self.behind) * self.spec.scale**2
+        return strips * row * heights

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 from edgelift.core.errors import RequestError
 from edgelift.io.activations import activation_bytes
@@ -17,6 +18,7 @@ from edgelift.io.bundle import Bundle
 from edgelift.runtime import prices
 from edgelift.runtime.engine import Engine, Options
 from edgelift.runtime.footprint import Footprint, resident_bytes
+from edgelift.tiling.candidates import Candidate, candidates
 from edgelift.tiling.choose import Choice, choose
 from edgelift.tiling.cost import CostModel
 from edgelift.tiling.plan import auto_tile
@@ -35,7 +37,8 @@ class Planner:
     """Chooses for one engine, and measures it at most once; may be used from several threads.
 
     `batch`: `auto`, or the number of windows in each call. `memory`: bytes that the process may hold in all; what it
-    holds when this is made counts. `measure` is `prices.measure` but in tests.
+    holds when this is made counts. `workers`, `ahead` and `behind`: see `Footprint`. `measure` is `prices.measure` but in
+    tests.
     """
 
     def __init__(
@@ -46,6 +49,9 @@ class Planner:
         *,
         batch: int | str = "auto",
         memory: int | None = None,
+        workers: int = 1,
+        ahead: int = 1,
+        behind: int = 0,
         measure: Callable[..., prices.Measurement] = prices.measure,
     ) -> None:
         self.spec, self._bundle, self._engine, self._options = bundle.spec, bundle, engine, options
@@ -53,7 +59,9 @@ class Planner:
         if max(self.batches) > engine.limits.max_batch:
             raise RequestError(f"this engine runs at most {engine.limits.max_batch} windows in a batch, got {batch}")
         self.memory, self._measure = memory, measure
-        self._resident = resident_bytes()
+        self._held = {"workers": workers, "ahead": ahead, "behind": behind}
+        self.resident = resident_bytes()
+        """Bytes that the process held when this was made."""
         self._lock = threading.Lock()
         self._known: CostModel | None = None
         self._looked = False
@@ -73,12 +81,15 @@ class Planner:
         """What the prices are kept under."""
         return prices.key_of(self._bundle, self._engine, self._options)
 
-    def known(self, *, measure: bool = False) -> CostModel | None:
-        """Prices that were measured here or are in the cache; with `measure`, measured now where there are none."""
+    def known(self, *, measure: bool = False, again: bool = False) -> CostModel | None:
+        """Prices that were measured here or are in the cache; with `measure`, measured now where there are none.
+
+        `again` measures in any case.
+        """
         with self._lock:
             if not self._looked:
                 self._known, self._looked = prices.load(self.key), True
-            if self._known is None and measure:
+            if again or (self._known is None and measure):
                 most = int(MEASURED_MEMORY / self.footprint(1, 1).per_pixel)
                 found = self._measure(self._engine, self._options.samples, most=most)
                 self._known = found.model
@@ -88,15 +99,22 @@ class Planner:
 
     def footprint(self, height: int, width: int, layers: int = 1, itemsize: int = 1) -> Footprint:
         """What a picture of that size takes in memory."""
-        return Footprint(self.spec, width, self.activations, layers, itemsize, self._resident)
+        return Footprint(self.spec, width, self.activations, layers, itemsize, self.resident, **self._held)
 
     def tile(
-        self, height: int, width: int, *, overlap: int | None = None, layers: int = 1, itemsize: int = 1
+        self,
+        height: int,
+        width: int,
+        *,
+        overlap: int | None = None,
+        layers: int = 1,
+        itemsize: int = 1,
+        fixed: bool = False,
     ) -> tuple[int, int]:
         """The tile of `choice`, at once where nothing is known of the engine and no limit is set."""
-        if self.memory is None and not self._engine.limits.shapes and self._model(height, width) is None:
+        if self.memory is None and not self._engine.limits.shapes and self._model(height, width, fixed) is None:
             return auto_tile(height, width, self.spec.halo, self.spec.multiple_of, overlap=overlap)
-        return self.choice(height, width, overlap=overlap, layers=layers, itemsize=itemsize).tile
+        return self.choice(height, width, overlap=overlap, layers=layers, itemsize=itemsize, fixed=fixed).tile
 
     def choice(
         self,
@@ -107,24 +125,41 @@ class Planner:
         overlap: int | None = None,
         layers: int = 1,
         itemsize: int = 1,
+        fixed: bool = False,
     ) -> Choice:
         """What to take for a picture of that size, with the seconds of one layer and the memory of all `layers`.
 
-        `tile`: one that can be run, where it is settled already. Raises `RequestError` where nothing fits the engine or
-        the memory.
+        `tile`: one that can be run, where it is settled already. `fixed`: the result depends on the tile, as it does
+        where windows are blended, so that neither prices nor memory may choose it. Raises `RequestError` where nothing
+        fits the engine or the memory.
         """
-        spec, shapes, model = self.spec, self._engine.limits.shapes, self._model(height, width)
-        if tile is None and not shapes and (spec.halo is None or (model is None and self.memory is None)):
+        spec, shapes, model = self.spec, self._engine.limits.shapes, self._model(height, width, fixed)
+        common: dict[str, Any] = {"multiple_of": spec.multiple_of, "overlap": overlap}
+        if tile is None and (fixed or spec.halo is None):
+            if shapes:
+                tile = choose(height, width, spec.halo, self.assumed, shapes=shapes, **common).tile
+            else:
+                tile = auto_tile(height, width, spec.halo, spec.multiple_of, overlap=overlap)
+        elif tile is None and not shapes and model is None and self.memory is None:
             tile = auto_tile(height, width, spec.halo, spec.multiple_of, overlap=overlap)
+        known = self.known() or self.assumed
         return choose(
-            height, width, spec.halo, model or self.assumed, multiple_of=spec.multiple_of, overlap=overlap,
-            shapes=shapes if tile is None else (tile,), batches=self.batches, limit=self.memory,
-            need=self.footprint(height, width, layers, itemsize),
+            height, width, spec.halo, known, **common, shapes=shapes if tile is None else (tile,),
+            batches=self.batches, limit=self.memory, need=self.footprint(height, width, layers, itemsize),
         )  # fmt: skip
 
-    def _model(self, height: int, width: int) -> CostModel | None:
-        """Prices for a picture of that size: they are measured where it is expected to take long."""
-        if self.spec.halo is None and not self._engine.limits.shapes:
-            return self.known()  # there is nothing to choose
+    def _model(self, height: int, width: int, fixed: bool) -> CostModel | None:
+        """Prices to choose by: measured where the picture is expected to take long, None where they must not matter."""
+        if fixed or self.spec.halo is None:
+            return None
         seconds = self.assumed.seconds(1, 512, 512) * height * width / 512**2
         return self.known(measure=seconds >= LONG_RUN)
+
+    def candidates(
+        self, height: int, width: int, chosen: Choice, *, overlap: int | None = None, layers: int = 1, itemsize: int = 1
+    ) -> list[Candidate]:
+        """`tiling.candidates` for a picture of that size, by the prices there are or those assumed."""
+        return candidates(
+            height, width, self.spec.halo, self.known() or self.assumed, chosen, multiple_of=self.spec.multiple_of,
+            overlap=overlap, shapes=self._engine.limits.shapes, need=self.footprint(height, width, layers, itemsize),
+        )  # fmt: skip

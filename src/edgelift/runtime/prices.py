@@ -39,8 +39,8 @@ SHAPES = ((64, 64), (128, 128), (192, 256), (256, 256), (360, 640), (512, 512), 
 BATCHES = (2, 4)
 BATCH_SHAPE = (128, 128)
 """Of which batches are measured, to learn whether the device runs them at once."""
-ROUNDS = 2
-"""Timed runs after one to warm up. Few, because OpenVINO compiles a shape for itself at the fourth run."""
+RUNS = 3
+"""Of a shape: one to warm up and two timed. No more, because OpenVINO compiles a shape for itself at the fourth."""
 STEADY = 1.25
 """A measurement whose `spread` is above this was disturbed: it serves for now, and is not kept."""
 ASSUMED_RATE = {"CPU": 5e10}
@@ -131,10 +131,10 @@ def measure(
 ) -> Measurement:
     """Time `engine` on windows from small to large and on batches, as many as `budget` seconds allow.
 
-    One round to warm up, then `ROUNDS` through all shapes, so that what else runs on the machine slows every shape
-    alike; the least time of a shape counts. Every variant gets an equal part of the budget, and its first window
-    whatever that takes. `samples` is the type of the windows; those of more than `most` pixels are left out. Raises
-    `EngineError` where not even the first one runs.
+    Two rounds through all shapes, so that what else runs on the machine is unlikely to meet one shape twice; the lesser
+    time counts. Every variant gets an equal part of the budget, and its first window whatever that takes. `samples` is
+    the type of the windows; those of more than `most` pixels are left out. Raises `EngineError` where not even the first
+    one runs.
     """
     count = len(engine.spec.variants)
     parts = [_measure(_Runs(engine, samples, v, clock), budget / count, most) for v in range(1, count + 1)]
@@ -175,35 +175,31 @@ class _Runs:
 
 
 def _measure(runs: _Runs, budget: float, most: int | None) -> tuple[list[Measured], list[float]]:
-    """Rows, and for each the longest of its timed runs over the shortest."""
-    shapes = _warm_up(runs, budget, most)
-    seconds: dict[Shape, list[float]] = {shape: [] for shape in shapes}
-    for _ in range(ROUNDS):
-        for shape in shapes:
-            seconds[shape].append(runs.seconds(shape))
-    rows = [Measured(*shape, min(times), runs.variant) for shape, times in seconds.items()]
-    return rows, [max(times) / min(times) for times in seconds.values()]
+    """Rows, and for each the longer of its two timed runs over the shorter."""
+    first = _first_round(runs, budget, most)
+    both = {shape: (seconds, runs.seconds(shape)) for shape, seconds in first.items()}
+    rows = [Measured(*shape, min(times), runs.variant) for shape, times in both.items()]
+    return rows, [max(times) / min(times) for times in both.values()]
 
 
-def _warm_up(runs: _Runs, budget: float, most: int | None) -> list[Shape]:
-    """Run each shape once, and say which can be timed within the budget."""
-    shapes: list[Shape] = []
-    began, timed, price = runs.clock(), 0.0, 0.0
+def _first_round(runs: _Runs, budget: float, most: int | None) -> dict[Shape, float]:
+    """Seconds of each shape that can be run three times within the budget, after one run to warm up."""
+    done: dict[Shape, float] = {}
+    began, price = runs.clock(), 0.0
     for shape in _tasks(runs.engine):
         pixels = math.prod(shape)
-        expected = (1 + ROUNDS) * pixels * price
-        if shapes and (pixels > (most or pixels) or runs.clock() - began + timed + expected > budget):
+        expected = runs.clock() - began + sum(done.values()) + RUNS * pixels * price
+        if done and (expected > budget or pixels > (most or pixels)):
             continue
         try:
-            first = runs.seconds(shape)
+            runs.seconds(shape)
+            done[shape] = runs.seconds(shape)
         except EngineError:
-            if not shapes:
+            if not done:
                 raise
             break  # larger ones need even more of what was not there
-        shapes.append(shape)
-        # The first run of a shape takes longer than those that follow, so this errs on the slow side.
-        price, timed = first / pixels, timed + ROUNDS * first
-    return shapes
+        price = done[shape] / pixels
+    return done
 
 
 def prices_folder() -> Path:

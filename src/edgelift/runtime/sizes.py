@@ -111,6 +111,12 @@ class SizedUpscaler:
         """The result's (height, width)."""
         return self.goal.size(height, width)
 
+    def networks(self, height: int, width: int) -> list[Upscaler]:
+        """Those that run for a picture of that size, in order."""
+        size = self.size(height, width)
+        chain = passes(max(size[0] / height, size[1] / width), self._scales) if self._scales else ()
+        return [self._network(scale) for scale in chain]
+
     def _network(self, scale: int) -> Upscaler:
         if scale not in self._networks:
             self._networks[scale] = Upscaler(None, scale=scale, **self._options)
@@ -119,10 +125,8 @@ class SizedUpscaler:
     def run(self, source: Source, target: Target, report: Report = lambda done: None) -> None:
         """Upscale `source` into `target`, strip by strip; `report` follows the last step."""
         height, width = self.size(source.height, source.width)
-        factor = max(height / source.height, width / source.width)
-        chain = passes(factor, self._scales) if self._scales else ()
         into = filtered(self._filter, target, (source.layers, height, width), source.dtype)
-        self._stage([self._network(scale) for scale in chain], (height, width), source, into, report)
+        self._stage(self.networks(source.height, source.width), (height, width), source, into, report)
 
     def _stage(
         self, left: list[Upscaler], size: tuple[int, int], source: Source, target: Target, report: Report

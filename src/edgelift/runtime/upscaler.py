@@ -24,6 +24,8 @@ from edgelift.runtime.pipeline import Report, interpolate, run_plan
 from edgelift.runtime.planner import Planner
 from edgelift.runtime.rows import ArraySource, ArrayTarget, Source, Target
 from edgelift.runtime.windows import Warn
+from edgelift.tiling.candidates import Candidate
+from edgelift.tiling.choose import Choice
 from edgelift.tiling.merge import sharing
 from edgelift.tiling.plan import Plan, auto_tile, plan
 
@@ -132,9 +134,10 @@ class Upscaler:
             raise RequestError(f"{self.name} needs no windows")
         planner, multiple = self.planner(dtype), self.model.spec.multiple_of
         halo, overlap = sharing(self._merge, self._overlap, self.model.spec.halo)
-        kind: dict[str, Any] = {"overlap": overlap, "layers": layers, "itemsize": np.dtype(dtype).itemsize}
+        kind = self._kind(layers, dtype)
         if self._engine("uint8").limits.shapes or (isinstance(self._tile, str) and self._merge == "crop"):
-            return plan(height, width, planner.tile(height, width, **kind), halo, multiple, overlap)
+            tile = planner.tile(height, width, **kind, fixed=self._merge != "crop")
+            return plan(height, width, tile, halo, multiple, overlap)
         if isinstance(self._tile, str):  # blended results depend on the tile, which must not depend on measurements
             tile = auto_tile(height, width, halo, multiple, overlap=overlap)
         else:  # one larger than the picture is the whole picture
@@ -145,6 +148,23 @@ class Upscaler:
             planner.choice(height, width, tile=tile, **kind)
         return made
 
+    def choice(self, height: int, width: int, *, layers: int = 1, dtype: np.dtype[Any] | type = np.uint8) -> Choice:
+        """The tile of `plan`, and the seconds and memory that it is expected to take; errors as there."""
+        made = self.plan(height, width, layers=layers, dtype=dtype)
+        return self.planner(dtype).choice(height, width, tile=made.tile, **self._kind(layers, dtype))
+
+    def candidates(
+        self, height: int, width: int, *, layers: int = 1, dtype: np.dtype[Any] | type = np.uint8
+    ) -> list[Candidate]:
+        """What else could be taken beside `choice`; see `tiling.candidates`."""
+        chosen = self.choice(height, width, layers=layers, dtype=dtype)
+        return self.planner(dtype).candidates(height, width, chosen, **self._kind(layers, dtype))
+
+    def _kind(self, layers: int, dtype: np.dtype[Any] | type) -> dict[str, Any]:
+        halo = self.spec.halo if self.spec else None
+        overlap = sharing(self._merge, self._overlap, halo)[1]
+        return {"overlap": overlap, "layers": layers, "itemsize": np.dtype(dtype).itemsize}
+
     def planner(self, dtype: np.dtype[Any] | type = np.uint8) -> Planner:
         """What chooses tiles and knows prices, for pictures of that type."""
         if not isinstance(self.model, Bundle):
@@ -154,7 +174,10 @@ class Upscaler:
         with self._lock:
             if samples not in self._planners:
                 options = Options(samples=samples, **self._asked)  # type: ignore[arg-type]  # as in _engine
-                self._planners[samples] = Planner(self.model, engine, options, batch=self._batch, memory=self._memory)
+                self._planners[samples] = Planner(
+                    self.model, engine, options, batch=self._batch, memory=self._memory,
+                    workers=self._workers, ahead=self._ahead, behind=self._behind,
+                )  # fmt: skip
             return self._planners[samples]
 
     def run(self, source: Source, target: Target, report: Report = lambda done: None) -> None:

@@ -53,6 +53,13 @@ def _core_graph(network: Network) -> onnx.GraphProto:
     return graph
 
 
+def _strip_notes(graph: onnx.GraphProto) -> None:
+    """Remove what the exporter notes about this machine: source paths and call stacks."""
+    for part in [*graph.node, *graph.initializer]:
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+
+
 def _name_weights(graph: onnx.GraphProto, weights: dict[str, Tensor]) -> None:
     """Make `graph` hold each of `weights` under its name in the state dict, so that a network can be rebuilt from it.
 
@@ -104,6 +111,7 @@ def export(network: Network, spec: ModelSpec) -> onnx.ModelProto:
     network.fold()
     network.scale_range(255.0)
     core = _core_graph(network)
+    _strip_notes(core)
     _name_weights(core, network.state_dict())
     before = [
         helper.make_node("Cast", ["image"], ["image_float"], to=TensorProto.FLOAT),

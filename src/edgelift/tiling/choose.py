@@ -96,23 +96,12 @@ def _count(height: int, width: int, shared: int | None, sides: Integers, multipl
     return down * windows(width, sides[..., 1], shared or 0, multiple_of)
 
 
-def redundancy(height: int, width: int, halo: int | None, tile: tuple[int, int], multiple_of: int = 1) -> float:
-    """The share of the pixels run that the picture could do without: 1 - picture / tiled, 0 … 1."""
-    count = int(_count(height, width, _shared(halo, None), np.array(tile), multiple_of))
-    return 1 - height * width / (count * tile[0] * tile[1])
-
-
-def redundant_work(
-    height: int,
-    width: int,
-    halo: int | None,
-    tile: tuple[int, int],
-    multiple_of: int = 1,
-    constant: float = REDUNDANCY_C,
+def redundancy(
+    height: int, width: int, halo: int | None, tile: tuple[int, int], multiple_of: int = 1, overlap: int | None = None
 ) -> float:
-    """What `least_redundant` minimises: (1 - picture / tiled) · (windows + `constant`)."""
-    count = int(_count(height, width, _shared(halo, None), np.array(tile), multiple_of))
-    return redundancy(height, width, halo, tile, multiple_of) * (count + constant)
+    """The share of the pixels run that the picture could do without: 1 - picture / tiled, 0 … 1."""
+    count = int(_count(height, width, _shared(halo, overlap), np.array(tile), multiple_of))
+    return 1 - height * width / (count * tile[0] * tile[1])
 
 
 def least_redundant(
@@ -121,16 +110,35 @@ def least_redundant(
     halo: int | None,
     candidates: Iterable[tuple[int, int]],
     multiple_of: int = 1,
+    overlap: int | None = None,
     constant: float = REDUNDANCY_C,
 ) -> tuple[int, int]:
     """The tile of `candidates`, (height, width) each, with the least redundant work; of equals the larger.
 
     Raises `RequestError` where none of them can tile the picture.
     """
-    fit = _able(candidates, height, width, _shared(halo, None), multiple_of)
+    fit = _able(candidates, height, width, _shared(halo, overlap), multiple_of)
     if not fit:
         raise RequestError(f"none of these tiles has room for a halo of {halo} in a picture of {width}×{height}")
-    return min(fit, key=lambda t: (redundant_work(height, width, halo, t, multiple_of, constant), -t[0] * t[1], t))
+
+    def work(tile: tuple[int, int]) -> float:
+        return redundant_work(height, width, halo, tile, multiple_of, overlap, constant)
+
+    return min(fit, key=lambda tile: (work(tile), -tile[0] * tile[1], tile))
+
+
+def redundant_work(
+    height: int,
+    width: int,
+    halo: int | None,
+    tile: tuple[int, int],
+    multiple_of: int = 1,
+    overlap: int | None = None,
+    constant: float = REDUNDANCY_C,
+) -> float:
+    """What `least_redundant` minimises: (1 - picture / tiled) · (windows + `constant`)."""
+    count = int(_count(height, width, _shared(halo, overlap), np.array(tile), multiple_of))
+    return redundancy(height, width, halo, tile, multiple_of, overlap) * (count + constant)
 
 
 def least_price(model: CostModel, batch: int | None = None, variant: int = 1) -> Measured:

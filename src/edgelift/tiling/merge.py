@@ -30,6 +30,8 @@ __all__ = ["MERGES", "OVERLAP", "Blend", "Crop", "Merge", "crop_into", "merge_of
 MERGES = ("crop", "feather", "average", "naive")
 OVERLAP = 16
 """Pixels that blended windows share where the halo does not say: enough to hide most seams."""
+SAMPLES = 1 << 16
+"""Samples that are weighed at once: they stay in the cache between the steps."""
 WHITE = 255.0
 """Of what engines give, uint8 or float32."""
 SIGMA = 1 / 3
@@ -210,7 +212,9 @@ class Blend:
         if len(y.solo) and len(x.solo):
             self._copy(strip, y, x, blocks)
         for rows, columns in _around(y, x):
-            self._sum(rows, columns, y, x, blocks)
+            step = max(1, SAMPLES // (len(columns) * self._scale**2 * 3))
+            for start in range(rows.start, rows.stop, step):
+                self._sum(Span(start, min(start + step, rows.stop)), columns, y, x, blocks)
 
     def finish(self, strip: NDArray[Any], row: int) -> None:
         """See `Merge.finish`."""
@@ -240,17 +244,22 @@ class Blend:
         across = np.repeat(x.weights[self._scaled(columns, x.read)], 3)
         at = slice(columns.start * self._scale * 3, columns.stop * self._scale * 3)
         pixels = np.empty((len(rows) * self._scale, len(columns) * self._scale, 3), blocks.dtype)
+        weighted = np.empty((len(pixels), len(across)), np.float32)
         for sums, part in zip(self._sums, blocks, strict=True):
             _place(runs(pixels, part.shape[2]), part, rows.within(y.read), columns.within(x.read), self._grid)
-            weighted = pixels.reshape(len(pixels), -1) * across
+            np.multiply(pixels.reshape(weighted.shape), across, out=weighted)
             weighted *= down
             sums[self._scaled(rows, y.read), at] += weighted
 
     def _round(self, strip: NDArray[Any], rows: slice, columns: slice) -> None:
         """Give `strip` the sums in that part of it, all windows having been added there."""
-        part = strip[:, rows, columns]
-        if part.size:
-            sums = self._sums[:, rows, 3 * columns.start : 3 * columns.stop].reshape(part.shape)
+        if columns.start == columns.stop:
+            return
+        step = max(1, SAMPLES // (3 * (columns.stop - columns.start)))
+        for start in range(rows.start, rows.stop, step):
+            at = slice(start, min(start + step, rows.stop))
+            part = strip[:, at, columns]
+            sums = self._sums[:, at, 3 * columns.start : 3 * columns.stop].reshape(part.shape)
             part[...] = round_to(sums * np.float32(PEAK[strip.dtype.name] / WHITE), strip.dtype)
 
     def _scaled(self, span: Span, outer: Span) -> slice:

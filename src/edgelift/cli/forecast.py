@@ -1,0 +1,63 @@
+"""`edgelift upscale --dry-run`: what a run is going to take, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from edgelift.runtime.estimate import Estimate
+    from edgelift.runtime.files import Job
+    from edgelift.runtime.sizes import SizedUpscaler
+    from edgelift.runtime.upscaler import Upscaler
+
+__all__ = ["dry_run", "in_words"]
+
+
+def in_words(found: Estimate) -> str:
+    """An estimate on one line."""
+    from edgelift.runtime.footprint import show_size
+
+    (height, width), (height_out, width_out) = found.size_in, found.size_out
+    return (
+        f"{width}×{height} -> {width_out}×{height_out}, about {_seconds(found.seconds)}"
+        f"{'' if found.measured or not found.tiles else ' (not measured)'}, {show_size(found.memory)} of memory, "
+        f"{show_size(found.disk)} on the disk (at most {show_size(found.disk_most)})"
+    )
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.2g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def dry_run(upscaler: Upscaler | SizedUpscaler, work: list[Job], *, resume: bool = False, **options: Any) -> int:
+    """Say what each of `work` would take, and all together; nothing is written. Returns the exit code.
+
+    `options` are those of `estimate`.
+    """
+    from edgelift.core.errors import EdgeliftError
+    from edgelift.runtime.estimate import estimate_file
+    from edgelift.runtime.footprint import show_size
+
+    found, code = [], 0
+    for job in work:
+        if resume and job.target.exists():
+            continue
+        try:
+            found.append(estimate_file(upscaler, job, measure=True, **options))
+        except EdgeliftError as exc:
+            code = code or exc.exit_code
+            typer.echo("edgelift: " + " ".join(str(exc).split()), err=True)
+        else:
+            typer.echo(f"{job.source} -> {job.target}: {in_words(found[-1])}")
+    if len(work) > 1:
+        seconds, disk, most = (sum(getattr(e, name) for e in found) for name in ("seconds", "disk", "disk_most"))
+        memory = max((e.memory for e in found), default=0)
+        typer.echo(
+            f"{len(found)} pictures: about {_seconds(seconds)}, {show_size(memory)} of memory for the largest, "
+            f"{show_size(disk)} on the disk (at most {show_size(most)})"
+        )
+    return code

@@ -1,0 +1,142 @@
+"""Where a finished picture goes: a file that appears complete or not at all, or standard output likewise."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Protocol
+
+from edgelift.core.errors import OutputError, RequestError
+from edgelift.io.standard import OUTPUT, STANDARD
+
+__all__ = ["FilePlace", "Place", "StandardOutput", "place_for"]
+
+_CHUNK = 1 << 20
+
+
+class Place(Protocol):
+    """`open`, then perhaps `keep`, then `close`. All raise `OutputError`."""
+
+    name: str
+    """What messages call it."""
+
+    def open(self) -> int:
+        """A descriptor to write to and to read from, of a file that nobody else sees."""
+
+    def keep(self) -> None:
+        """What was written is complete: put it where it belongs."""
+
+    def close(self) -> None:
+        """Let go; what was not kept is gone. Calling it again does nothing."""
+
+
+class FilePlace:
+    """A file at `path`. Until it is kept it has a hidden name beside it, and nothing under `path` changes."""
+
+    def __init__(self, path: Path, overwrite: bool) -> None:
+        self.name, self._path, self._overwrite = str(path), path, overwrite
+        # Cut, since a name has at most 255 bytes and the target's may need them all.
+        self._temporary = path.with_name(f".{path.name[:40]}.edgelift-{secrets.token_hex(4)}.tmp")
+        self._file = -1
+
+    def open(self) -> int:
+        """Make the hidden file."""
+        try:
+            # Readable too, because the TIFF encoder goes back to what it wrote.
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+            self._file = os.open(self._temporary, flags, 0o666)
+        except OSError as exc:
+            raise _failed(self.name, exc) from exc
+        return self._file
+
+    def keep(self) -> None:
+        """Give the file its name, once it is on the disk."""
+        try:
+            os.fsync(self._file)
+            os.close(self._file)
+            self._file = -1
+            _require_absent(self._path, self._overwrite)  # it may have appeared meanwhile
+            os.replace(self._temporary, self._path)
+        except OSError as exc:
+            raise _failed(self.name, exc) from exc
+
+    def close(self) -> None:
+        """Remove the hidden file, if it is still there."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+        with suppress(OSError):  # it has its final name, or its folder is gone
+            self._temporary.unlink()
+
+
+class StandardOutput:
+    """Standard output, which gets the picture when it is complete; until then it lies in a file without a name."""
+
+    name = "standard output"
+
+    def __init__(self) -> None:
+        self._file: IO[bytes] | None = None
+
+    def open(self) -> int:
+        """Make the file without a name."""
+        try:
+            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # `close` closes it
+        except OSError as exc:
+            raise _failed(self.name, exc) from exc
+        return self._file.fileno()
+
+    def keep(self) -> None:
+        """Send it all."""
+        assert self._file is not None
+        try:
+            self._file.seek(0)
+            while chunk := self._file.read(_CHUNK):
+                left = memoryview(chunk)
+                while left:
+                    left = left[os.write(OUTPUT, left) :]
+        except OSError as exc:
+            if exc.errno == errno.EPIPE:
+                raise OutputError(f"{self.name}: what reads it stopped before the picture was complete") from exc
+            raise _failed(self.name, exc) from exc
+
+    def close(self) -> None:
+        """Remove the file without a name."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def place_for(path: Path, source: os.stat_result, overwrite: bool) -> Place:
+    """The place that `path` names, `-` being standard output; `source` is of the file that is being read.
+
+    Raises `OutputError` where no file can be made there, or where it is the source, and `RequestError` where standard
+    output is a terminal.
+    """
+    if path == STANDARD:
+        if os.isatty(OUTPUT):
+            raise RequestError("standard output is a terminal; send it to a file or a program, or name a file")
+        return StandardOutput()
+    folder = path.parent
+    if not folder.is_dir():
+        raise OutputError(f"{path}: the folder {folder} does not exist; create it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{path}: the folder {folder} cannot be written to; choose another or change its permissions")
+    if path.exists() and os.path.samestat(path.stat(), source):
+        raise OutputError(f"{path}: is the picture being read, which is never overwritten; choose another name")
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder; name a file")
+    _require_absent(path, overwrite)
+    return FilePlace(path, overwrite)
+
+
+def _require_absent(path: Path, overwrite: bool) -> None:
+    if not overwrite and os.path.lexists(path):
+        raise OutputError(f"{path}: exists already; choose another name, or say --overwrite (overwrite=True)")
+
+
+def _failed(name: str, error: OSError) -> OutputError:
+    return OutputError(f"{name}: cannot be written ({error.strerror}); check the folder and the disk's space")
