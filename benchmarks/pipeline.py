@@ -76,7 +76,11 @@ def folder_against_script(model: str, pictures: Path, rounds: int) -> None:
             "script: Pillow + ONNX Runtime": lambda: subprocess.run(theirs, check=True),
         }
         count = sum(1 for _ in pictures.iterdir())
-        show(f"{count} pictures, {model}, PNG to PNG, whole processes", in_turn(tasks, rounds), "script: Pillow + ONNX Runtime")
+        show(
+            f"{count} pictures, {model}, PNG to PNG, whole processes",
+            in_turn(tasks, rounds),
+            "script: Pillow + ONNX Runtime",
+        )
 
 
 def main() -> None:

@@ -28,16 +28,18 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 """What makes a network of an architecture small; those that are not named have one size."""
 
+_FORMS = [(scale, padding) for scale in (2, 3, 4) for padding in ("zeros", "replicate")]
+_HALF = [(2, "zeros"), (3, "replicate"), (4, "zeros")]
+
 CONFIGS: list[tuple[str, dict[str, Any]]] = [
     *[
         (name, {"scale": scale, "padding": padding, **SMALL.get(name, {})})
         for name in zoo.ARCHITECTURES
-        for scale in (2, 3, 4)
-        for padding in ("zeros", "replicate")
+        for scale, padding in (_HALF if name.startswith("espcn") else _FORMS)
     ],
     *[("abpn", {"scale": s, "residual": r, **SMALL["abpn"]}) for r, s in (("image", 3), ("feature", 2), ("none", 4))],
 ]
-"""Every architecture at every scale and with both paddings, and every residual form of ABPN."""
+"""Every architecture at every scale and with both paddings (ESPCN not in every combination), and every residual form."""
 
 
 @dataclass(frozen=True)

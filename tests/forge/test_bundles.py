@@ -21,7 +21,8 @@ from edgelift.io.bundle import Bundle, read_bundle, write_bundle
 from edgelift.nets.network import Network, parameters
 from edgelift.training.checkpoint import Checkpoint
 
-SMALL = {"channels": 4, "layers": 1}
+SMALL = {"scale": 2, "padding": "zeros", "channels": 6, "layers": 1}
+"""One of those that other tests export too."""
 
 
 def _difference(a: Network, b: Network) -> float:
@@ -71,7 +72,7 @@ def _lose(bundle: Bundle, weight: str) -> Bundle:
 
 @pytest.fixture
 def small(exports: Any, tmp_path: Path) -> Bundle:
-    made = exports.exported("abpn", **exports.SMALL["abpn"], scale=2, padding="zeros")
+    made = exports.exported("abpn", scale=2, padding="zeros", **exports.SMALL["abpn"])
     return write_bundle(made.model(), made.spec, tmp_path / "small.onnx")
 
 
@@ -102,8 +103,8 @@ def test_a_bundle_that_no_network_fits_is_refused(small: Bundle, spoil: Callable
 
 # -- from a checkpoint
 def _checkpoint(exports: Any) -> Checkpoint:
-    network = exports.drawn("abpn", scale=2, **SMALL)
-    recipe = {"name": "tiny-x2", "network": {"architecture": "abpn", "scale": 2, **SMALL}}
+    network = exports.drawn("abpn", **SMALL)
+    recipe = {"name": "tiny-x2", "network": {"architecture": "abpn", **SMALL}}
     meta = {
         "recipe": recipe, "step": 12, "seconds": 3.5, "device": "cpu", "data": ["a"], "pictures": 5, "best_psnr_y": 30.5,
         "started_from": None, "history": [1, 2, 3],
@@ -114,7 +115,7 @@ def _checkpoint(exports: Any) -> Checkpoint:
 @pytest.fixture
 def exported_once(exports: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What does not test the exporter takes the graph that there is."""
-    made = exports.exported("abpn", scale=2, **SMALL)
+    made = exports.exported("abpn", **SMALL)
     monkeypatch.setattr(bundles, "export", lambda network, spec: made.model())
 
 
@@ -129,13 +130,13 @@ def test_a_checkpoint_becomes_a_bundle(exports: Any, tmp_path: Path) -> None:
     assert spec.training["step"] == 12
     assert spec.training["recipe"] == checkpoint.meta["recipe"]
     assert "history" not in spec.training
-    assert _difference(network_from(bundle), exports.drawn("abpn", scale=2, **SMALL)) <= 1e-4
+    assert _difference(network_from(bundle), exports.drawn("abpn", **SMALL)) <= 1e-4
 
 
 def test_an_export_is_the_same_file_each_time(exports: Any, tmp_path: Path) -> None:
     """Contract 8: the same checkpoint gives the same bytes."""
-    first = exports.exported("abpn", scale=2, **SMALL)
-    again = bundles.export(exports.drawn("abpn", scale=2, **SMALL), first.spec)
+    first = exports.exported("abpn", **SMALL)
+    again = bundles.export(exports.drawn("abpn", **SMALL), first.spec)
     data = [write_bundle(m, first.spec, tmp_path / f"{k}.onnx").data for k, m in enumerate((first.model(), again))]
     assert data[0] == data[1]
 
@@ -157,7 +158,7 @@ def test_a_graph_that_differs_from_its_network_is_not_written(
     """The gate: an exporter that goes wrong is noticed before there is a file."""
 
     def wrong(*_: Any) -> onnx.ModelProto:
-        model: onnx.ModelProto = exports.exported("abpn", scale=2, **SMALL).model()
+        model: onnx.ModelProto = exports.exported("abpn", **SMALL).model()
         bias = next(t for t in model.graph.initializer if t.name == "tail.bias")
         bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + 3, "tail.bias"))
         return model
@@ -196,13 +197,15 @@ def test_facts_can_be_read_with_onnx_alone(small: Bundle) -> None:
 def test_the_reference_engine_is_the_network(exports: Any, samples: str) -> None:
     from edgelift.forge.reference import ReferenceEngine
 
-    network = exports.drawn("abpn", scale=2, **SMALL)
+    network = exports.drawn("abpn", **SMALL)
     engine = ReferenceEngine(network, spec_of(network, "r", "MIT", {}), samples)
     batch = np.random.default_rng(0).integers(0, 256, (2, 7, 9, 3)).astype(samples)
     out = np.empty((2, 7, 9, 2, 2, 3), samples)
     engine.run(batch, 1, out)
     with torch.no_grad():
-        wanted = (network(torch.from_numpy(batch).permute(0, 3, 1, 2).float() / 255) * 255).clamp(0, 255).permute(0, 2, 3, 1)
+        wanted = (
+            (network(torch.from_numpy(batch).permute(0, 3, 1, 2).float() / 255) * 255).clamp(0, 255).permute(0, 2, 3, 1)
+        )
     picture = out.transpose(0, 1, 3, 2, 4, 5).reshape(2, 14, 18, 3)
     assert np.abs(picture - wanted.numpy()).max() <= (0.501 if samples == "uint8" else 1e-3)
     assert engine.available().problem == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ def picture() -> np.ndarray:
 
 def writer(cuts: list[int]):
     def write(target: Target) -> None:
-        for start, stop in zip(cuts, cuts[1:], strict=False):
+        for start, stop in pairwise(cuts):
             strip = target.room(start, stop)
             strip[...] = picture()[:, start:stop]
             target.done(strip)

@@ -125,5 +125,6 @@ def test_a_filter_is_applied_once_and_last() -> None:
     picture = noise(20, 20)
     plain = SizedUpscaler(Goal(scale=2.5), "abpn-x3")(picture)
     np.testing.assert_array_equal(
-        SizedUpscaler(Goal(scale=2.5), "abpn-x3", filter="sharpen")(picture), Upscaler("nearest", scale=1, filter="sharpen")(plain)
+        SizedUpscaler(Goal(scale=2.5), "abpn-x3", filter="sharpen")(picture),
+        Upscaler("nearest", scale=1, filter="sharpen")(plain),
     )

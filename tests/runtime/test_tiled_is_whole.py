@@ -61,7 +61,9 @@ def test_tiles_do_not_show(
     plans = _plans(bundle)
     assert sum(len(made) >= 4 for made in plans) >= 6
     engine = open_engine(bundle, name, Options(device=device, precision=precision, samples=samples, threads=2))
-    wholes = {size: _upscale(engine, plan(*size, size, 7), picture[: size[0], : size[1]]) for size in ((75, 90), (19, 21))}
+    wholes = {
+        size: _upscale(engine, plan(*size, size, 7), picture[: size[0], : size[1]]) for size in ((75, 90), (19, 21))
+    }
     assert wholes[75, 90].std() > 30, "the picture has something to compare"
     different = {}
     for made in plans:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from edgelift.core.errors import RequestError
 from edgelift.forge.bundles import spec_of
+from edgelift.nets import zoo
 from edgelift.nets.network import Network, conv, parameters
 from edgelift.targets.onnx import IR_VERSION, OPSET
 from edgelift.targets.onnx import export as export_network
@@ -113,35 +114,22 @@ def test_every_weight_stands_under_its_name(export: Any) -> None:
     assert sum(value.size for value in held.values()) >= parameters(network) or "deconv.weight" in held
 
 
-def _new(export: Any, scale: float = 0.0) -> Network:
-    """The same architecture as training starts it: biases are zero, tensors may be equal."""
-    from edgelift.nets import zoo
-
+@pytest.mark.parametrize("name", ["abpn", "fsrcnn"])
+def test_a_new_network_keeps_its_names_and_is_left_alone(exports: Any, name: str) -> None:
+    """As training starts it every bias is zero and every slope 0.25, which an exporter merges or leaves out."""
     torch.manual_seed(1)
-    network = zoo.build(export.network.architecture, **export.network.config)
-    return network.eval()
-
-
-@pytest.mark.parametrize("name", ["abpn", "espcn-rgb", "fsrcnn"])
-def test_zero_biases_and_equal_slopes_keep_their_names(exports: Any, name: str) -> None:
-    """A new network: every bias is zero and every slope 0.25, which an exporter merges or leaves out."""
-    network = _new(exports.exported(name, **next(config for n, config in exports.CONFIGS if n == name)))
+    network = zoo.build(name, **exports.SMALL[name]).train()
     assert any(not value.any() for key, value in network.state_dict().items() if key.endswith("bias"))
-    model = export_network(network, spec_of(network, "new", "CC0-1.0", {}))
-    held = {tensor.name for tensor in model.graph.initializer}
-    used = {given for node in model.graph.node for given in node.input}
-    assert set(network.state_dict()) <= held & used
-    batch = _pictures((1, 9, 8))
-    assert np.abs(_runner(model)(batch)[0] - np.clip(_picture_of(network, batch), 0, 255)).max() <= 0.5 + 1e-3
-
-
-def test_exporting_leaves_the_network_as_it_was(exports: Any) -> None:
-    network = exports.drawn("fsrcnn", scale=2, channels=4, shrunk=2, layers=1).train()
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    export_network(network, spec_of(network, "same", "CC0-1.0", {}))
+    model = export_network(network, spec_of(network, "new", "CC0-1.0", {}))
     assert network.training
     assert list(network.state_dict()) == list(before)
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    held = {tensor.name for tensor in model.graph.initializer}
+    used = {given for node in model.graph.node for given in node.input}
+    assert set(before) <= held & used
+    batch = _pictures((1, 9, 8))
+    assert np.abs(_runner(model)(batch)[0] - np.clip(_picture_of(network, batch), 0, 255)).max() <= 0.5 + 1e-3
 
 
 class Sigmoid(Network):

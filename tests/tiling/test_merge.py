@@ -120,7 +120,7 @@ def test_a_strip_that_no_view_can_reach_is_refused(bend: Any) -> None:
 @pytest.mark.parametrize("shape", [(7, 8, 3), (6, 8, 3), (8, 7, 3), (8, 6, 3)])
 def test_a_strip_of_another_size_is_refused(shape: tuple[int, int, int]) -> None:
     window = Window(Span(0, 4), Span(0, 4), Span(0, 4), Span(0, 4))
-    with pytest.raises(ValueError, match="reshape|broadcast|divisor"):
+    with pytest.raises(ValueError, match=r"reshape|broadcast|divisor"):
         crop_into(np.zeros(shape, np.uint8), np.ones((4, 4, 2, 2, 3), np.uint8), window, 1)
 
 

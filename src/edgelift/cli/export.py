@@ -26,5 +26,6 @@ def export(
     bundle = bundle_checkpoint(Checkpoint.load(checkpoint), output, licence=licence, overwrite=overwrite)
     spec = bundle.spec
     typer.echo(
-        f"{output}: {spec.name}, ×{spec.scale}, {spec.parameters:,} parameters, halo {spec.halo}, {len(bundle.data) / 1000:.0f} KB"
+        f"{output}: {spec.name}, ×{spec.scale}, {spec.parameters:,} parameters, halo {spec.halo}, "
+        f"{len(bundle.data) / 1000:.0f} KB"
     )

@@ -21,8 +21,12 @@ __all__ = ["upscale"]
 
 
 def upscale(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Pictures, or folders of pictures.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="File for one picture; folder for more.")],
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT...", help="Pictures, or folders of pictures; - is standard input.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File for one picture (- is standard output); folder for more.")
+    ],
     scale: Annotated[
         float | None, typer.Option("--scale", "-s", help="How many times larger, such as 3 or 1.7; 2 by default.")
     ] = None,
@@ -58,10 +62,17 @@ def upscale(
         ),
     ] = "1:1:1",
     format: Annotated[
-        str | None, typer.Option("--format", "-f", help="png, jpg, webp or tif; else by extension.")
+        str | None, typer.Option("--format", "-f", help="png, jpg, webp, tif, avif or gif; else by extension.")
     ] = None,
     suffix: Annotated[str, typer.Option(help="Added to names in a folder.")] = "_x{scale}",
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP.")] = 95,
+    quality: Annotated[
+        int | None, typer.Option(min=1, max=100, help="Of JPEG and WebP, 95 by default, and AVIF, 90.")
+    ] = None,
+    compression: Annotated[int | None, typer.Option(min=0, max=9, help="Of PNG and TIFF; more takes longer.")] = None,
+    lossless: Annotated[bool, typer.Option("--lossless", help="A mode of WebP and AVIF.")] = False,
+    max_pixels: Annotated[
+        int | None, typer.Option(min=1, help="Larger pictures are not read; 2 000 000 000 by default.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run: skip results that exist.")] = False,
     dry: Annotated[
@@ -73,6 +84,7 @@ def upscale(
     """Make pictures larger and sharper."""
     from edgelift.cli.forecast import dry_run
     from edgelift.core.errors import RequestError
+    from edgelift.io.pictures import DEFAULT_MAX_PIXELS, STANDARD, check_encoding
     from edgelift.runtime.batch import clear_leftovers, default_workers
     from edgelift.runtime.estimate import require_disk
     from edgelift.runtime.files import jobs
@@ -84,22 +96,27 @@ def upscale(
         )
     if dry and report is not None:
         raise RequestError("--dry-run writes nothing and --json a report of what was done; give one of them")
+    if events and output == STANDARD:
+        raise RequestError("--json-events and the picture cannot both go to standard output; use --json FILE")
     goal = Goal(scale, *_sides(width, height, size))
     options: dict[str, Any] = {"engine": engine, "device": device, "precision": precision, "tile": tile_of(tile)}
     options |= {"batch": batch_of(batch), "memory": memory}
     options |= {"merge": merge, "overlap": overlap, "filter": filter, "warn": _warn, **_in_flight(in_flight)}
     with open_upscaler(model, goal, **options) as upscaler:
         work = jobs(inputs, output, _label(goal, upscaler), suffix=suffix, format=format)
+        check_encoding(work[0].target, format=format, quality=quality, compression=compression, lossless=lossless)
         if dry:
-            return dry_run(upscaler, work, resume=resume, format=format, quality=quality)
+            return dry_run(upscaler, work, resume=resume, format=format, quality=quality, lossless=lossless)
         if resume:
             clear_leftovers(work)
-        require_disk(upscaler, [j for j in work if not (resume and j.target.exists())], format=format, quality=quality)
+        due = [job for job in work if not (resume and job.target.exists())]
+        require_disk(upscaler, due, format=format, quality=quality, lossless=lossless)
         began = time.perf_counter()
         workers = min(len(work), default_workers()) if memory is None else 1  # a limit holds for one picture
         outcomes = _run(
             upscaler, work, events, workers=workers,
-            resume=resume, overwrite=overwrite, format=format, quality=quality,
+            resume=resume, overwrite=overwrite, max_pixels=max_pixels or DEFAULT_MAX_PIXELS,
+            format=format, quality=quality, compression=compression, lossless=lossless,
         )  # fmt: skip
         facts = _facts(upscaler, outcomes, time.perf_counter() - began)
     if events:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgelift.core.errors import EdgeliftError, InputError
+from edgelift.io.pictures import STANDARD
 from edgelift.runtime.files import Job, Result, Upscaling, upscale_file
 
 __all__ = ["Outcome", "clear_leftovers", "default_workers", "run_jobs"]
@@ -43,7 +44,7 @@ def default_workers() -> int:
 def clear_leftovers(jobs: Sequence[Job]) -> int:
     """Remove the hidden files that a killed run left beside the targets of `jobs`; how many they were."""
     count = 0
-    for folder in {job.target.parent for job in jobs}:
+    for folder in {job.target.parent for job in jobs if job.target != STANDARD}:
         for leftover in folder.glob(".*.edgelift-*.tmp") if folder.is_dir() else ():
             leftover.unlink(missing_ok=True)
             count += 1

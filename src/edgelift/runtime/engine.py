@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol
 
 from numpy.typing import NDArray
 
-from edgelift.core.errors import EngineError, EngineMemoryError
+from edgelift.core.errors import EngineError, EngineMemoryError, RequestError
 from edgelift.core.spec import ModelSpec
 from edgelift.io.bundle import Bundle
 
@@ -51,6 +51,13 @@ class Options:
     """Type of the windows: `uint8`, or `float32` for 16-bit pictures, which then run in f32."""
     threads: int = 0
     """0 means all cores."""
+
+    def __post_init__(self) -> None:
+        for name, value, known in (("precision", self.precision, PRECISIONS), ("samples", self.samples, SAMPLES)):
+            if value not in known:
+                raise RequestError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+        if self.threads < 0:
+            raise RequestError(f"threads must be at least 0, which means all cores, got {self.threads}")
 
 
 @dataclass(frozen=True)
@@ -145,5 +152,8 @@ def check_run(engine: Engine, batch: NDArray[Any], variant: int, out: NDArray[An
         raise EngineError(f"window sides must be multiples of {spec.multiple_of}, got {batch.shape[1:3]}")
     if not 1 <= variant <= len(spec.variants):
         raise EngineError(f"{spec.name} has the variants 1 to {len(spec.variants)}, got {variant}")
-    if out.shape != blocks_shape(spec, batch.shape) or out.dtype != batch.dtype or not out.flags.c_contiguous:
-        raise EngineError(f"expected room for {blocks_shape(spec, batch.shape)} {samples}, got {out.shape} {out.dtype}")
+    if out.shape != blocks_shape(spec, batch.shape) or out.dtype != batch.dtype or not out.flags.carray:
+        raise EngineError(
+            f"expected writable room in C order for {blocks_shape(spec, batch.shape)} {samples}, "
+            f"got {out.shape} {out.dtype}"
+        )

@@ -30,7 +30,17 @@ from edgelift.runtime.sizes import SizedUpscaler
 from edgelift.runtime.upscaler import Upscaler
 from edgelift.tiling.choose import Choice
 
-__all__ = ["Estimate", "Facts", "estimate", "estimate_file", "facts_of", "raw_bytes", "require_disk", "stages", "typical_bytes"]
+__all__ = [
+    "Estimate",
+    "Facts",
+    "estimate",
+    "estimate_file",
+    "facts_of",
+    "raw_bytes",
+    "require_disk",
+    "stages",
+    "typical_bytes",
+]
 
 INTERPOLATION = 7e-8
 """Seconds for a pixel of an interpolated result: bicubic on one core of a 2.3 GHz Xeon; Lanczos takes half as much more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,16 @@ from typing import Any, Protocol
 import numpy as np
 
 from edgelift.core.errors import InputError, OutputError, RequestError
-from edgelift.io.pictures import SUFFIXES, PictureReader, create_picture, open_picture
+from edgelift.io.formats import format_of_suffix
+from edgelift.io.pictures import (
+    DEFAULT_MAX_PIXELS,
+    STANDARD,
+    SUFFIXES,
+    PictureReader,
+    create_picture,
+    open_picture,
+)
+from edgelift.runtime.animation import upscale_frames
 from edgelift.runtime.pipeline import Report
 from edgelift.runtime.rows import CallbackTarget, Rows, Source, Target
 
@@ -20,7 +30,7 @@ __all__ = ["Job", "Result", "Upscaling", "jobs", "upscale_file"]
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to read and one to write."""
+    """One picture to read and one to write; `-` is standard input or output."""
 
     source: Path
     target: Path
@@ -36,6 +46,8 @@ class Result:
     size_out: tuple[int, int]
     seconds: float
     """From opening the one file to closing the other."""
+    frames: int = 1
+    """More than one for animations; the sizes are of one."""
 
 
 class Upscaling(Protocol):
@@ -66,7 +78,8 @@ class _PictureSource:
 
 def _inside(folder: Path, output: Path) -> list[Path]:
     """Pictures under `folder`, but for hidden files and, where results go below it, results."""
-    away = output.resolve() if output.resolve() != folder.resolve() else None
+    away: Path | None = Path(os.path.realpath(output))  # unlike `resolve`, it does not fail for links in a circle
+    away = away if away != folder.resolve() else None
     found = sorted(
         p
         for p in folder.rglob("*")
@@ -85,12 +98,16 @@ def jobs(
 ) -> list[Job]:
     """What to do for `inputs` (files and folders) and `output` (a file for one input file, else a folder).
 
+    One picture may come from standard input, and go to standard output, as `-`.
+
     In a folder a result is called as its source, plus `suffix` with `scale` in it, plus the extension of `format` (png where none is
     given); subfolders are kept. Raises `InputError` for what does not exist or holds no pictures, `RequestError` where
     two results would have one name.
     """
-    if missing := [p for p in inputs if not p.exists()]:
+    if missing := [p for p in inputs if p != STANDARD and not p.exists()]:
         raise InputError(f"{missing[0]}: no such file or folder")
+    if STANDARD in (*inputs, output):
+        return [_piped(inputs, output, format)]
     to_folder = len(inputs) > 1 or inputs[0].is_dir() or output.is_dir()
     if not to_folder:
         return [Job(inputs[0], output)]
@@ -109,6 +126,16 @@ def jobs(
     ]
     _refuse_twins(made)
     return made
+
+
+def _piped(inputs: Sequence[Path], output: Path, format: str | None) -> Job:
+    if len(inputs) > 1 or inputs[0].is_dir():
+        raise RequestError("- stands for one picture; name files or folders for several")
+    if output == STANDARD:
+        format_of_suffix(output, format)
+    elif output.is_dir():
+        raise RequestError(f"{output}: is a folder, and what comes from standard input has no name there; name a file")
+    return Job(inputs[0], output)
 
 
 def _refuse_twins(made: Iterable[Job]) -> None:
@@ -137,16 +164,18 @@ def upscale_file(
     overwrite: bool = False,
     format: str | None = None,
     report: Report = lambda done: None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
     **options: Any,
 ) -> Result:
     """Upscale `job.source` to `job.target`, which is complete afterwards or, after an error, not there.
 
-    `options` go to `create_picture`. Raises `InputError` (also for a file that changes while it is read), `OutputError`,
+    Of an animation each frame is upscaled by itself, and its timing kept. A picture of more than `max_pixels` is not
+    read. `options` go to `create_picture`. Raises `InputError` (also for a file that changes while it is read), `OutputError`,
     `EngineError`.
     """
     began = time.perf_counter()
     before = _stamp(job.source)
-    with open_picture(job.source) as reader:
+    with open_picture(job.source, max_pixels=max_pixels, animated=True) as reader:
         source = _PictureSource(reader)
         size_in = (reader.height, reader.width)
         size_out = upscaler.size(*size_in)
@@ -155,7 +184,10 @@ def upscale_file(
             def take(strip: Rows) -> None:
                 writer.write(strip[0], strip[1, :, :, 1] if len(strip) > 1 else None)
 
-            upscaler.run(source, CallbackTarget(source.layers, size_out[1], source.dtype, take), report)
+            if reader.frames > 1:
+                upscale_frames(upscaler.run, reader, writer, report)
+            else:
+                upscaler.run(source, CallbackTarget(source.layers, size_out[1], source.dtype, take), report)
             if _stamp(job.source) != before:
                 raise InputError(f"{job.source}: changed while it was read; run it again when nothing writes to it")
-    return Result(job, size_in, size_out, time.perf_counter() - began)
+    return Result(job, size_in, size_out, time.perf_counter() - began, reader.frames)

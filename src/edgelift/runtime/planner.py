@@ -64,7 +64,7 @@ class Planner:
         """Bytes that the process held when this was made."""
         self._lock = threading.Lock()
         self._known: CostModel | None = None
-        self._looked = False
+        self._looked, self._steady = False, True
 
     @cached_property
     def assumed(self) -> CostModel:
@@ -92,8 +92,8 @@ class Planner:
             if again or (self._known is None and measure):
                 most = int(MEASURED_MEMORY / self.footprint(1, 1).per_pixel)
                 found = self._measure(self._engine, self._options.samples, most=most)
-                self._known = found.model
-                if found.spread <= prices.STEADY:  # what was measured on a busy machine must not last
+                self._known, self._steady = found.model, found.spread <= prices.STEADY
+                if self._steady:
                     prices.store(self.key, self._known)
             return self._known
 
@@ -149,11 +149,15 @@ class Planner:
         )  # fmt: skip
 
     def _model(self, height: int, width: int, fixed: bool) -> CostModel | None:
-        """Prices to choose by: measured where the picture is expected to take long, None where they must not matter."""
+        """Prices to choose by: measured where the picture is expected to take long, None where they must not matter.
+
+        What was measured on a busy machine says how long things take on it, and not which tile is the best.
+        """
         if fixed or self.spec.halo is None:
             return None
         seconds = self.assumed.seconds(1, 512, 512) * height * width / 512**2
-        return self.known(measure=seconds >= LONG_RUN)
+        known = self.known(measure=seconds >= LONG_RUN)
+        return known if self._steady else None
 
     def candidates(
         self, height: int, width: int, chosen: Choice, *, overlap: int | None = None, layers: int = 1, itemsize: int = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from functools import cache
 from typing import Any, ClassVar
 
 from numpy.typing import NDArray
@@ -21,6 +22,15 @@ PROVIDERS = {
     "DML": "DmlExecutionProvider",
     "COREML": "CoreMLExecutionProvider",
 }
+
+
+@cache
+def _errors() -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises: classes of its own that have nothing in common but `Exception`."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    own = [kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    return (RuntimeError, MemoryError, *own)
 
 
 class ONNXRuntimeEngine:
@@ -49,8 +59,8 @@ class ONNXRuntimeEngine:
         self._session: Any
         try:
             self._session = onnxruntime.InferenceSession(graph, settings, providers=[PROVIDERS[self.device]])
-        except RuntimeError as exc:
-            raise EngineError(f"ONNX Runtime cannot load {self.spec.name}: {exc}") from exc
+        except _errors() as exc:
+            raise engine_error(f"ONNX Runtime cannot load {self.spec.name}: {exc}", exc) from exc
 
     @classmethod
     def available(cls) -> Availability:
@@ -72,7 +82,7 @@ class ONNXRuntimeEngine:
             raise EngineError("this engine has been closed")
         try:
             (blocks,) = self._session.run(None, {"image": batch})
-        except (RuntimeError, MemoryError) as exc:
+        except _errors() as exc:
             raise engine_error(f"ONNX Runtime failed on windows of {batch.shape}: {exc}", exc) from exc
         out.reshape(blocks.shape)[...] = blocks
 

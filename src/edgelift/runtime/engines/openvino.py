@@ -7,13 +7,14 @@ faster and gives the same bits. Compiled models are kept in the user's cache fol
 from __future__ import annotations
 
 import importlib.util
-import os
 import queue
+import sys
 import threading
 from collections import Counter
 from functools import cache
 from typing import Any, ClassVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from edgelift.core.errors import EngineError, EngineMissingError, RequestError
@@ -33,7 +34,8 @@ HINTS = {"f32": "f32", "bf16": "bf16", "f16": "f16"}
 
 @cache
 def _core() -> Any:
-    os.environ.setdefault("OPENVINO_TELEMETRY_DISABLE", "1")
+    # OpenVINO reports its use over the network from a forked process, which can hang; without that package it does not.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None means: not to be imported
     import openvino
 
     core = openvino.Core()
@@ -70,6 +72,7 @@ class _Compiled:
             request = self.requests.get_nowait()
         except queue.Empty:
             request = self.model.create_infer_request()
+        batch = np.require(batch, requirements=["C", "W"])  # kept until the end: the tensor does not keep it
         request.set_input_tensor(Tensor(batch, shared_memory=True))
         request.set_output_tensor(Tensor(out, shared_memory=True))
         request.infer()
@@ -87,7 +90,7 @@ class OpenVINOEngine:
         self.spec, self.limits, self._samples = bundle.spec, Limits(), options.samples
         core = _core()
         self.device = "CPU" if options.device == "auto" else options.device.upper()
-        if self.device.split(".")[0] not in {d.split(".")[0] for d in core.available_devices}:
+        if not any(d == self.device or d.startswith(self.device + ".") for d in core.available_devices):
             raise RequestError(
                 f"OpenVINO has no device {self.device!r} here; it has {', '.join(core.available_devices)}"
             )
