@@ -310,9 +310,21 @@ def test_a_graph_that_does_not_fit_together_is_an_engine_error(small_bundle: Pat
 
 
 @REAL
-def test_an_operator_that_there_is_not_is_an_engine_error(small_bundle: Path, tmp_path: Path, name: str) -> None:
-    node = helper.make_node("Wobble", ["core_in"], ["core_out"])
-    bundle = _with_core(read_bundle(small_bundle), tmp_path / "wobble.onnx", node)
+@pytest.mark.parametrize(
+    "core",
+    [
+        [helper.make_node("Wobble", ["core_in"], ["core_out"])],
+        [helper.make_node("Add", ["core_in", "core_out"], ["core_out"])],
+        [helper.make_node("Add", ["core_in", "b"], ["a"]), helper.make_node("Relu", ["a"], ["b", "core_out"])],
+        [helper.make_node("Conv", ["core_in"], ["core_out"])],
+        [helper.make_node("Relu", ["core_in"], ["core_out"])] * 2,
+    ],
+    ids=["no such operator", "circle", "wide circle", "missing input", "made twice"],
+)
+def test_a_graph_that_makes_no_sense_is_an_engine_error(
+    small_bundle: Path, tmp_path: Path, name: str, core: list[onnx.NodeProto]
+) -> None:
+    bundle = _with_core(read_bundle(small_bundle), tmp_path / "odd.onnx", *core)
     with pytest.raises(EngineError):
         open_engine(bundle, name, Options(threads=1))
 

@@ -104,8 +104,10 @@ class ModelSpec:
     @classmethod
     def from_json(cls, text: str) -> ModelSpec:
         """Read facts; raises `BundleError` for a missing, unknown or wrong field."""
-        if len(text) > MAX_FACTS:
-            raise BundleError(f"the facts take {len(text)} characters; at most {MAX_FACTS} are read")
+        if not isinstance(text, str):  # protobuf hands out bytes where the text is not UTF-8
+            raise BundleError("the facts are not JSON: they are not UTF-8 text")
+        if (size := len(text.encode(errors="surrogatepass"))) > MAX_FACTS:
+            raise BundleError(f"the facts take {size} bytes; at most {MAX_FACTS} are read")
         try:
             plain = json.loads(text)
         except (ValueError, RecursionError) as exc:

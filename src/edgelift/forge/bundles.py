@@ -83,7 +83,7 @@ def network_from(bundle: Bundle) -> Network:
         weights = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in bundle.graph().graph.initializer}
         own = network.state_dict()
         network.load_state_dict({name: weights[name].reshape(own[name].shape) for name in own})
-    except (ValueError, KeyError, RuntimeError) as exc:
+    except (ValueError, KeyError, RuntimeError, TypeError) as exc:
         raise BundleError(f"{bundle.source}: no network can be rebuilt from it ({exc})") from exc
     network.scale_range(1 / 255)
     return network.eval()

@@ -30,6 +30,8 @@ def core_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     return [node for node in graph.node if wanted.intersection(node.output)]
 
 
+ADDED = {"image", "blocks", "_black", "_white"}
+"""Names that `blocks_model` gives; those of the steps between begin with _core_in_ or _blocks_."""
 Step = tuple[str, tuple[str, ...], dict[str, Any]]
 
 
@@ -42,6 +44,14 @@ def _chain(start: str, steps: list[Step], end: str) -> list[onnx.NodeProto]:
     ]
 
 
+def _refuse_reserved(nodes: list[onnx.NodeProto], used: set[str]) -> None:
+    """Raise `BundleError` where the core has a name that is added around it."""
+    names = used.union(*(node.output for node in nodes)) - {CORE_IN, CORE_OUT}
+    for name in sorted(names):
+        if name in ADDED or name.startswith(tuple(f"_{end}_" for end in (CORE_IN, "blocks"))):
+            raise BundleError(f"the core has a tensor called {name!r}, a name that is kept free; rename it")
+
+
 def blocks_model(bundle: Bundle, samples: str) -> onnx.ModelProto:
     """`image` (N × h × w × 3, uint8 or float32 in 0 … 255) -> `blocks` (N × H × W × 3·b², same type), NHWC.
 
@@ -51,6 +61,7 @@ def blocks_model(bundle: Bundle, samples: str) -> onnx.ModelProto:
     nodes = core_nodes(model.graph)
     used = {name for node in nodes for name in node.input}
     weights = [t for t in model.graph.initializer if t.name in used]
+    _refuse_reserved(nodes, used)
     limits = [
         numpy_helper.from_array(np.array(v, np.float32), name) for v, name in ((0.0, "_black"), (255.0, "_white"))
     ]

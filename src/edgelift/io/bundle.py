@@ -80,6 +80,8 @@ def parse_bundle(data: bytes, source: str = "bundle") -> Bundle:
         _check_graph(model, spec)
     except BundleError as exc:
         raise BundleError(f"{source}: {exc}") from exc
+    except (TypeError, UnicodeError) as exc:  # protobuf hands out bytes where a name is no text
+        raise BundleError(f"{source}: a damaged ONNX file: there is text in it that is none") from exc
     return Bundle(spec, data, source)
 
 
@@ -96,6 +98,8 @@ def _check_graph(model: onnx.ModelProto, spec: ModelSpec) -> None:
             raise BundleError(f"the operator {node.op_type!r} holds a graph of its own; a bundle has one plain graph")
     if model.functions:
         raise BundleError("the model defines functions; a bundle has one plain graph")
+    if graph.sparse_initializer:
+        raise BundleError("sparse weights, which may be kept in another file; a bundle holds plain ones itself")
     if any(t.data_location == onnx.TensorProto.EXTERNAL for t in _tensors(graph)):
         raise BundleError("weights are kept in another file; a bundle holds everything itself")
     for values, name in ((graph.input, IMAGE), (graph.output, LARGER)):
@@ -114,6 +118,9 @@ def _tensors(graph: onnx.GraphProto) -> Iterable[onnx.TensorProto]:
         for attribute in node.attribute:
             if attribute.HasField("t"):
                 yield attribute.t
+            yield from attribute.tensors
+            for sparse in [attribute.sparse_tensor, *attribute.sparse_tensors]:
+                yield from (sparse.values, sparse.indices)
 
 
 def _elements(tensor: onnx.TensorProto) -> int:
@@ -171,7 +178,7 @@ def find_bundle(model: str | Path) -> Path:
     if str(model) in names:
         return names[str(model)]
     path = Path(model)
-    if path.is_file():
+    if os.path.isfile(path):  # unlike Path.is_file, says no to a name that no file can have
         return path
     listed = ", ".join([*names, *KERNELS])
     raise RequestError(f"no model is called {str(model)!r} and there is no such file; there are {listed}")

@@ -10,6 +10,7 @@ import pyvips
 
 from edgelift.core.errors import InputError, OutputError
 from edgelift.io.formats import FORMATS, PictureFormat, usual
+from edgelift.io.standard import output_name
 from edgelift.io.vips import call
 
 __all__ = ["known_options", "require_decoder", "require_encoder"]
@@ -29,7 +30,7 @@ def require_encoder(path: Path, kind: PictureFormat) -> None:
     """Raise `OutputError` where this libvips cannot write that format to `path`."""
     if not _encodes(kind.name):
         others = " or ".join(row.suffixes[0] for row in usual() if _encodes(row.name))
-        raise OutputError(f"{path}: the libvips at hand does not write {kind.name}; choose {others}")
+        raise OutputError(f"{output_name(path)}: the libvips at hand does not write {kind.name}; choose {others}")
 
 
 def known_options(saver: str, options: dict[str, Any]) -> dict[str, Any]:

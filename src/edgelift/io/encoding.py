@@ -8,6 +8,7 @@ from typing import Any
 from edgelift.core.errors import RequestError
 from edgelift.io.codecs import known_options, require_encoder
 from edgelift.io.formats import FORMATS, PictureFormat, format_of_suffix
+from edgelift.io.standard import output_name
 
 __all__ = ["check_encoding", "encoder_options"]
 
@@ -37,7 +38,9 @@ def encoder_options(
     if lossless and kind.lossless is None:
         _refuse(path, kind, "lossless mode", [row for row in FORMATS if row.lossless is not None])
     if lossless and quality is not None:
-        raise RequestError(f"{path}: a lossless picture has no quality to choose; leave one of the two out")
+        raise RequestError(
+            f"{output_name(path)}: a lossless picture has no quality to choose; leave one of the two out"
+        )
     require_encoder(path, kind)
     assert kind.saver is not None
     options = known_options(kind.saver, dict(kind.options))
@@ -55,4 +58,4 @@ def _require_range(what: str, value: int | None, low: int, high: int) -> None:
 
 def _refuse(path: Path, kind: PictureFormat, what: str, able: list[PictureFormat]) -> None:
     others = " or ".join(row.suffixes[0] for row in able if row.usual)
-    raise RequestError(f"{path}: {kind.name} has no {what}; leave it out, or choose {others}")
+    raise RequestError(f"{output_name(path)}: {kind.name} has no {what}; leave it out, or choose {others}")

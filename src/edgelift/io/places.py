@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from edgelift.core.errors import OutputError, RequestError
-from edgelift.io.standard import OUTPUT, STANDARD
+from edgelift.io.standard import OUTPUT, STANDARD, output_name
 
 __all__ = ["FilePlace", "Place", "StandardOutput", "place_for"]
 
@@ -76,7 +76,7 @@ class FilePlace:
 class StandardOutput:
     """Standard output, which gets the picture when it is complete; until then it lies in a file without a name."""
 
-    name = "standard output"
+    name = output_name(STANDARD)
 
     def __init__(self) -> None:
         self._file: IO[bytes] | None = None

@@ -25,7 +25,7 @@ from edgelift.io.depth import widen
 from edgelift.io.formats import FORMATS, PictureFormat, format_of_bytes
 from edgelift.io.gif import is_whole_gif
 from edgelift.io.metadata import CONVERTED, Metadata, Timing, metadata_of, timing_of
-from edgelift.io.standard import HEAD_BYTES, STANDARD, standard_input
+from edgelift.io.standard import HEAD_BYTES, STANDARD, input_name, standard_input
 from edgelift.io.strips import Rows, Strip, with_hidden_filled
 from edgelift.io.vips import Image, call, vips_errors
 
@@ -77,7 +77,7 @@ class PictureReader:
     def __init__(
         self, path: Path, status: os.stat_result, image: Image, metadata: Metadata, timing: Timing | None, depth: int
     ) -> None:
-        self.path, self.name, self.status = path, _name(path), status
+        self.path, self.name, self.status = path, input_name(path), status
         self.metadata, self.timing, self.depth = metadata, timing, depth
         self.height, self.width = image.height // self.frames, image.width
         self.dtype = np.dtype(np.uint8 if image.format == "uchar" else np.uint16)
@@ -148,14 +148,12 @@ def open_picture(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS, animated: 
     """
     path = Path(path)
     try:
-        with _opened(path) as file, _decoding(_name(path)):
+        with _opened(path) as file, _decoding(input_name(path)):
             return _open(path, file, max_pixels, animated)
     except OSError as exc:
-        raise InputError(f"{_name(path)}: cannot be read ({exc.strerror}); check the name and the permissions") from exc
-
-
-def _name(path: Path) -> str:
-    return "standard input" if path == STANDARD else str(path)
+        raise InputError(
+            f"{input_name(path)}: cannot be read ({exc.strerror}); check the name and the permissions"
+        ) from exc
 
 
 def _opened(path: Path) -> FileIO:
@@ -174,7 +172,7 @@ def _decoding(name: str) -> AbstractContextManager[None]:
 
 
 def _open(path: Path, file: FileIO, max_pixels: int, animated: bool) -> PictureReader:
-    name = _name(path)
+    name = input_name(path)
     kind = _identify(name, file)
     if kind.name == "GIF" and not is_whole_gif(file):
         raise InputError(f"{name}: cannot be decoded, as it is damaged or cut short; get an intact copy")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edgelift.core.errors import RequestError
 
-__all__ = ["HEAD_BYTES", "INPUT", "OUTPUT", "STANDARD", "standard_input"]
+__all__ = ["HEAD_BYTES", "INPUT", "OUTPUT", "STANDARD", "input_name", "output_name", "standard_input"]
 
 STANDARD = Path("-")
 """The name of both; a file that is really called so is named by its whole path."""
@@ -19,6 +19,16 @@ HEAD_BYTES = 65_536
 """From which it is known whether standard input is a picture."""
 INPUT, OUTPUT = 0, 1
 """File descriptors, which stay what they are where Python's `sys.stdin` and `sys.stdout` are replaced."""
+
+
+def input_name(path: Path) -> str:
+    """What messages call a source."""
+    return "standard input" if path == STANDARD else str(path)
+
+
+def output_name(path: Path) -> str:
+    """What messages call a target."""
+    return "standard output" if path == STANDARD else str(path)
 
 
 def standard_input(wanted: Callable[[bytes], bool]) -> FileIO:

@@ -23,6 +23,7 @@ from edgelift.io.formats import COORDINATE_LIMIT, PictureFormat, format_of_suffi
 from edgelift.io.metadata import animate, describe
 from edgelift.io.places import Place, place_for
 from edgelift.io.read import PictureReader
+from edgelift.io.standard import output_name
 from edgelift.io.vips import Image, call, vips_errors
 
 __all__ = ["PictureWriter", "create_picture"]
@@ -202,7 +203,7 @@ def _require_room(path: Path, kind: PictureFormat, like: PictureReader) -> None:
     """That the format holds the frames, samples, channels and profile of `like`."""
     lacks, able = None, _able(like)
     if like.frames > 1 and not kind.animated:
-        lacks = f"{kind.name} holds a single picture and {like.name} is an animation of {like.frames}"
+        lacks = f"{kind.name} holds a single picture and {like.name} is an animation of {like.frames} frames"
     elif like.depth > kind.depth:
         lacks = f"{kind.name} holds {kind.depth} bits a channel and {like.name} has {like.depth}"
     elif like.alpha and not kind.alpha:
@@ -211,7 +212,7 @@ def _require_room(path: Path, kind: PictureFormat, like: PictureReader) -> None:
         lacks = f"{kind.name} holds no grey and {like.name} has an ICC profile for grey"
         able = [row for row in able if row.grey]
     if lacks:
-        raise RequestError(f"{path}: {lacks}; choose {' or '.join(row.suffixes[0] for row in able)}")
+        raise RequestError(f"{output_name(path)}: {lacks}; choose {' or '.join(row.suffixes[0] for row in able)}")
 
 
 def _require_size(path: Path, kind: PictureFormat, like: PictureReader, height: int, width: int) -> None:
@@ -221,7 +222,7 @@ def _require_size(path: Path, kind: PictureFormat, like: PictureReader, height: 
         wide = [row.suffixes[0] for row in _able(like) if 1 <= low <= high <= row.max_side]
         advice = f"choose {' or '.join(wide)}" if wide else "choose another size"
         size = f"{kind.name} holds 1 to {kind.max_side} pixels a side, not {width}×{height}"
-        raise OutputError(f"{path}: {size}; {advice}")
+        raise OutputError(f"{output_name(path)}: {size}; {advice}")
     if height * like.frames > COORDINATE_LIMIT:
         what = f"{like.frames} frames of {height} rows are more than {COORDINATE_LIMIT} rows"
-        raise OutputError(f"{path}: {what}; split the animation")
+        raise OutputError(f"{output_name(path)}: {what}; split the animation")

@@ -193,11 +193,15 @@ class Upscaler:
     def _run_windows(self, source: Source, target: Target, report: Report) -> None:
         engine = self._engine("uint8" if source.dtype == np.uint8 else "float32")
         windows = self.plan(source.height, source.width, layers=source.layers, dtype=source.dtype)
-        batch = self._batch if isinstance(self._batch, int) else 1
+        batch = self._batch if isinstance(self._batch, int) else self._best_batch(windows, source)
         run_plan(
             engine, windows, source, target, report,
             merge=self._merge, batch=batch, workers=self._workers, ahead=self._ahead, warn=self._warn,
         )  # fmt: skip
+
+    def _best_batch(self, windows: Plan, source: Source) -> int:
+        kind = self._kind(source.layers, source.dtype)
+        return self.planner(source.dtype).choice(source.height, source.width, tile=windows.tile, **kind).batch
 
     def __call__(self, picture: Picture) -> Picture:
         """The enlarged picture: H × W × 3 RGB in, uint8, uint16 or float32 (0 … 255); the same type out."""
