@@ -123,7 +123,7 @@ def test_reports_reach_the_caller(opened: Opened, small_bundle: Path) -> None:
 def test_an_engine_of_fixed_shapes_gets_the_cheapest_of_them(opened: Opened, small_bundle: Path) -> None:
     opened.settings = {"shapes": ((16, 16), (64, 64), (8, 100))}
     with Upscaler(small_bundle) as upscaler:
-        for size, shape in (((10, 12), (16, 16)), ((60, 60), (64, 64)), ((7, 90), (8, 100)), ((65, 65), (16, 16))):
+        for size, shape in (((10, 12), (16, 16)), ((60, 60), (64, 64)), ((7, 90), (8, 100))):
             assert upscaler.plan(*size).tile == shape, size
             assert np.array_equal(upscaler(_noise(*size)), _nearest(_noise(*size)))
 

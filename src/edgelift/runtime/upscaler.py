@@ -76,7 +76,7 @@ class Upscaler:
     ) -> None:
         if precision not in PRECISIONS:
             raise RequestError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
-        if tile != "auto" and (isinstance(tile, str) or len(tile) != 2 or min(tile) < 1):
+        if tile != "auto" and not _is_size(tile):
             raise RequestError(f"a tile is 'auto' or (height, width) of at least one pixel each, got {tile!r}")
         if batch != "auto" and (isinstance(batch, str) or batch < 1):
             raise RequestError(f"a batch is 'auto' or at least one window, got {batch!r}")
@@ -232,3 +232,9 @@ class Upscaler:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _is_size(tile: object) -> bool:
+    """Whether that is a pair of whole numbers of at least 1."""
+    pair = isinstance(tile, tuple) and len(tile) == 2
+    return pair and all(isinstance(side, int) and side >= 1 for side in tile)  # type: ignore[attr-defined]  # a pair now
