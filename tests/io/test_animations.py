@@ -155,7 +155,7 @@ def test_animations_that_libvips_cannot_read(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".avif"])
 def test_still_formats_take_no_animation(tmp_path: Path, suffix: str) -> None:
     path = store(tmp_path / "a.gif", frames())
-    with pytest.raises(RequestError, match=r"is an animation of 4 frames; choose \.webp or \.gif$"):
+    with pytest.raises(RequestError, match=r"is an animation of 4 frames; choose \.webp or \.gif, by name or --format"):
         transfer(path, tmp_path / f"b{suffix}")
     assert [p.name for p in tmp_path.iterdir()] == ["a.gif"]
 

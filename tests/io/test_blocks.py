@@ -43,7 +43,9 @@ def _scaled(factor: float, offset: float) -> Bundle:
         helper.make_node("Mul", ["core_in", "factor"], ["product"]),
         helper.make_node("Add", ["product", "offset"], ["core_out"]),
     ]
-    return _bundle(core, {"factor": np.array([factor], np.float32), "offset": np.array([offset], np.float32)}, shuffle=1)
+    return _bundle(
+        core, {"factor": np.array([factor], np.float32), "offset": np.array([offset], np.float32)}, shuffle=1
+    )
 
 
 def _run(model: onnx.ModelProto, batch: NDArray[Any]) -> NDArray[Any]:

@@ -160,7 +160,9 @@ def _set(values: Any, **changes: Any) -> None:
     tensor = value.type.tensor_type
     tensor.elem_type = changes.get("kind", tensor.elem_type)
     if "shape" in changes:
-        tensor.shape.CopyFrom(helper.make_tensor_value_info("x", TensorProto.UINT8, changes["shape"]).type.tensor_type.shape)
+        tensor.shape.CopyFrom(
+            helper.make_tensor_value_info("x", TensorProto.UINT8, changes["shape"]).type.tensor_type.shape
+        )
 
 
 def _rename(model: onnx.ModelProto, old: str, new: str) -> None:
@@ -388,7 +390,9 @@ def test_a_file_that_is_too_large_is_not_even_read(tmp_path: Path, monkeypatch: 
     read_bundle(path)
     monkeypatch.setattr(module, "MAX_BYTES", len(GOOD) - 1)
     monkeypatch.setattr(Path, "read_bytes", lambda self: pytest.fail("it was read"))
-    with pytest.raises(BundleError, match=rf"large\.onnx: {len(GOOD)} bytes; bundles of at most {len(GOOD) - 1} are read"):
+    with pytest.raises(
+        BundleError, match=rf"large\.onnx: {len(GOOD)} bytes; bundles of at most {len(GOOD) - 1} are read"
+    ):
         read_bundle(path)
 
 
@@ -436,7 +440,9 @@ def test_a_model_that_is_no_bundle_is_not_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("when", ["replace", "chmod"])
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=["full", "stopped"])
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=["full", "stopped"]
+)
 def test_a_failed_write_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str, error: BaseException
 ) -> None:

@@ -152,6 +152,21 @@ def test_avif_is_turned_once(tmp_path: Path, orientation: int) -> None:
     assert np.abs(out - expected).max() <= 3
 
 
+def test_exif_and_xmp_do_not_turn_avif_again(tmp_path: Path) -> None:
+    """libvips turns the picture, and leaves what else says how it lies."""
+    exif, stored_exif = Image.Exif(), io.BytesIO()
+    exif[0x112] = 6
+    Image.fromarray(waves(20, 34)).save(stored_exif, "jpeg", exif=exif)
+    turned = pyvips.Image.new_from_buffer(stored_exif.getvalue(), "").copy()
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><r:D xmlns:r="r" xmlns:tiff="t" tiff:Orientation="6"/></x:xmpmeta>'
+    turned.set_type(pyvips.GValue.blob_type, "xmp-data", xmp)
+    turned.heifsave(str(tmp_path / "a.avif"), compression="av1")
+    with Image.open(transfer(tmp_path / "a.avif", tmp_path / "b.jpg")) as out:
+        assert out.size == (20, 34)
+        assert out.getexif()[0x112] == 1
+        assert b'Orientation="1"' in out.info["xmp"]
+
+
 def test_metadata_goes_through_avif(tmp_path: Path) -> None:
     exif, profile = Image.Exif(), bytes(pyvips.Operation.call("profile_load", "p3"))
     exif[0x10F] = "Maker"

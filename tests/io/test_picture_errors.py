@@ -214,7 +214,7 @@ def test_what_a_format_cannot_hold(tmp_path: Path, suffix: str, channels: int, d
     path = store(tmp_path / "a.png", channels, dtype)
     with pytest.raises(RequestError) as caught:
         ask(path, tmp_path / f"b{suffix}")
-    assert message(caught).endswith(words.format(path))
+    assert message(caught).endswith(f"{words.format(path)}, by name or --format (format=)")
 
 
 def test_grey_profile_and_webp(tmp_path: Path) -> None:

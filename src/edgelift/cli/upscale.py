@@ -201,6 +201,7 @@ def _row(outcome: Outcome) -> dict[str, Any]:
         return {**row, "status": "skipped"}
     (height, width), (height_out, width_out) = outcome.result.size_in, outcome.result.size_out
     sizes = {"height": height, "width": width, "height_out": height_out, "width_out": width_out}
+    sizes["frames"] = outcome.result.frames
     return {**row, "status": "done", **sizes, "seconds": round(outcome.result.seconds, 4)}
 
 

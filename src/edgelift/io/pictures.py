@@ -6,8 +6,9 @@ HEIC and BMP too, where libvips was built with HEVC and ImageMagick.
         for start in range(0, reader.height, 64):
             writer.write(*reader.rows(start, min(start + 64, reader.height)))
 
-Alpha, ICC profiles, EXIF, XMP, resolution and 16 bits a channel pass through. Memory depends on the strip and the
-width, not on the area. The same picture gives the same file.
+Alpha, ICC profiles, EXIF, XMP, resolution, 16 bits a channel and the timing of animations pass through, where the format
+has room for them; else it is refused, or `create_picture` says what becomes of them. Memory depends on the strip and the
+width, not on the area, for PNG, JPEG and TIFF; see `read` and `write`. The same picture gives the same file.
 """
 
 from edgelift.io.encoding import check_encoding

@@ -194,7 +194,8 @@ def _still(name: str, file: FileIO, kind: PictureFormat, image: Image) -> _Decod
     turned = orientation in range(2, 9)
     if turned:
         image = image.autorot()
-    metadata, depth = metadata_of(image, turned), _depth(image, kind)
+    # libvips itself turns AVIF and HEIC, whatever EXIF and XMP say.
+    metadata, depth = metadata_of(image, turned or kind.loader == "heifload_source"), _depth(image, kind)
     image = _plain(name, image)
     return widen(image, depth) if 8 < depth < 16 else image, metadata, None, depth
 

@@ -2,6 +2,9 @@
 
 Rows go through a `Feed` to libvips, which encodes into a hidden file beside the target. It takes the target's name
 when it is complete and on the disk; until then, and after any error, nothing under that name changes.
+
+The encoders of WebP, AVIF and HEIC hold the picture as a whole, that of GIF a frame; of animated WebP a frame and what
+is encoded.
 """
 
 from __future__ import annotations
@@ -212,7 +215,8 @@ def _require_room(path: Path, kind: PictureFormat, like: PictureReader) -> None:
         lacks = f"{kind.name} holds no grey and {like.name} has an ICC profile for grey"
         able = [row for row in able if row.grey]
     if lacks:
-        raise RequestError(f"{output_name(path)}: {lacks}; choose {' or '.join(row.suffixes[0] for row in able)}")
+        advice = f"choose {' or '.join(row.suffixes[0] for row in able)}, by name or --format (format=)"
+        raise RequestError(f"{output_name(path)}: {lacks}; {advice}")
 
 
 def _require_size(path: Path, kind: PictureFormat, like: PictureReader, height: int, width: int) -> None:

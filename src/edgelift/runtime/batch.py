@@ -78,7 +78,7 @@ def run_jobs(
 
         if stop.is_set():
             raise _Stopped
-        if resume and job.target.exists():
+        if resume and job.target != STANDARD and job.target.exists():
             shares[number] = 1.0
             return Outcome(number, job, skipped=True)
         try:
