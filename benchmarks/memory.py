@@ -62,9 +62,15 @@ def main() -> None:
                 size = out.stat().st_size
                 out.unlink()
                 rows.append(
-                    {"megapixels": megapixels, "format": suffix, "seconds": round(seconds, 1),
-                     "seconds_per_megapixel": round(seconds / megapixels, 4), "peak_mb": round(peak / 1e6), "file_mb": round(size / 1e6)}
-                )  # fmt: skip
+                    {
+                        "megapixels": megapixels,
+                        "format": suffix,
+                        "seconds": round(seconds, 1),
+                        "seconds_per_megapixel": round(seconds / megapixels, 4),
+                        "peak_mb": round(peak / 1e6),
+                        "file_mb": round(size / 1e6),
+                    }
+                )
                 print(rows[-1], flush=True)
     print(json.dumps({"benchmark": "memory", "machine": machine(), "rows": rows}))
 

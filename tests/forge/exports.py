@@ -39,7 +39,7 @@ CONFIGS: list[tuple[str, dict[str, Any]]] = [
     ],
     *[("abpn", {"scale": s, "residual": r, **SMALL["abpn"]}) for r, s in (("image", 3), ("feature", 2), ("none", 4))],
 ]
-"""Every architecture at every scale and with both paddings (ESPCN not in every combination), and every residual form."""
+"""Every architecture at every scale and with both paddings, ESPCN not in every combination; every residual form."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ _operators = staticmethod(cache(_registration.ONNXRegistry.from_torchlib))
 
 
 def quick() -> Any:
-    """A context in which PyTorch reads its table of operators once, not for each export, which takes half of the time."""
+    """A context in which PyTorch reads its table of operators once: for each export anew it is half of the time."""
     return mock.patch.object(_registration.ONNXRegistry, "from_torchlib", _operators)
 
 

@@ -106,8 +106,8 @@ def _checkpoint(exports: Any) -> Checkpoint:
     network = exports.drawn("abpn", **SMALL)
     recipe = {"name": "tiny-x2", "network": {"architecture": "abpn", **SMALL}}
     meta = {
-        "recipe": recipe, "step": 12, "seconds": 3.5, "device": "cpu", "data": ["a"], "pictures": 5, "best_psnr_y": 30.5,
-        "started_from": None, "history": [1, 2, 3],
+        "recipe": recipe, "step": 12, "seconds": 3.5, "device": "cpu", "data": ["a"], "pictures": 5,
+        "best_psnr_y": 30.5, "started_from": None, "history": [1, 2, 3],
     }  # fmt: skip
     return Checkpoint(network.state_dict(), meta)
 

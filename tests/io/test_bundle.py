@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,8 @@ from edgelift.io import bundle as module
 from edgelift.io.bundle import Bundle, bundled, find_bundle, parse_bundle, read_bundle, write_bundle
 
 FACTS: dict[str, Any] = {
-    "name": "small-x2", "architecture": "abpn", "config": {"scale": 2, "list": [1, None]}, "scale": 2, "shuffle": 2, "halo": 1,
-    "multiple_of": 1, "padding": "zeros", "colour": "rgb", "parameters": 36, "macs": 36, "licence": "CC0-1.0",
+    "name": "small-x2", "architecture": "abpn", "config": {"scale": 2, "list": [1, None]}, "scale": 2, "shuffle": 2,
+    "halo": 1, "multiple_of": 1, "padding": "zeros", "colour": "rgb", "parameters": 36, "macs": 36, "licence": "CC0-1.0",
     "task": "super-resolution", "variants": ["full"], "training": {"recipe": "naïve ×2", "seconds": 1.5},
     "quality": {"Set5": {"psnr_y": 33.25}},
 }  # fmt: skip
@@ -92,8 +94,8 @@ OBJECTS = st.dictionaries(st.text(max_size=8), JSON_VALUES, max_size=4)
 
 @settings(max_examples=40)
 @given(
-    scale=st.integers(1, 8), shuffled=st.booleans(), halo=st.none() | st.integers(0, 512), multiple_of=st.integers(1, 256),
-    padding=st.sampled_from(PADDINGS), colour=st.sampled_from(COLOURS), task=st.sampled_from(TASKS),
+    scale=st.integers(1, 8), shuffled=st.booleans(), halo=st.none() | st.integers(0, 512),
+    multiple_of=st.integers(1, 256), padding=st.sampled_from(PADDINGS), colour=st.sampled_from(COLOURS), task=st.sampled_from(TASKS),
     name=st.text(min_size=1, max_size=100).filter(str.isprintable), licence=st.text(max_size=20),
     variants=st.lists(st.text(max_size=5), min_size=1, max_size=3),
     config=OBJECTS, training=OBJECTS, quality=OBJECTS, macs=st.integers(0, 2**70),
@@ -177,7 +179,7 @@ def _function(model: onnx.ModelProto) -> None:
 
 
 HOSTILE_GRAPHS: dict[str, tuple[Spoil, str]] = {
-    "custom domain": (lambda m: setattr(m.graph.node[2], "domain", "com.evil"), "'Conv' of 'com.evil'; only standard ONNX"),
+    "custom domain": (lambda m: setattr(m.graph.node[2], "domain", "com.evil"), "of 'com.evil'; only standard ONNX"),
     "training domain": (lambda m: setattr(m.graph.node[2], "domain", "ai.onnx.training"), "only standard ONNX is run"),
     "if": (lambda m: m.graph.node.append(_subgraph("If", "then_branch")), "'If' holds a graph of its own"),
     "loop": (lambda m: m.graph.node.append(_subgraph("Loop", "body")), "'Loop' holds a graph of its own"),
@@ -210,6 +212,17 @@ HOSTILE_GRAPHS: dict[str, tuple[Spoil, str]] = {
     "fixed height": (lambda m: _set(m.graph.input, shape=["n", 64, "w", 3]), "the first three free"),
     "fixed width": (lambda m: _set(m.graph.output, shape=["n", "h", 64, 3]), "'larger' must be"),
     "no graph": (lambda m: m.ClearField("graph"), "exactly 'image' there"),
+    "a circle": (lambda m: m.graph.node[2].input.__setitem__(0, "core_out"), ""),  # one engine never ends on these
+    "a wide circle": (lambda m: m.graph.node[1].input.__setitem__(0, "planes"), ""),
+    "a missing input": (lambda m: m.graph.node[2].input.__delitem__(1), ""),  # and crashes on this
+    "an input from nowhere": (lambda m: m.graph.node[2].input.__setitem__(1, "nowhere"), ""),
+    "an output made twice": (lambda m: m.graph.node.append(m.graph.node[2]), ""),
+    "nodes out of order": (lambda m: m.graph.node.insert(0, m.graph.node.pop(3)), ""),
+    "an operator that there is not": (lambda m: setattr(m.graph.node[2], "op_type", "Wobble"), ""),
+    "no opset": (lambda m: m.ClearField("opset_import"), ""),
+    "an opset to come": (lambda m: setattr(m.opset_import[0], "version", 9999), ""),
+    "a weight of negative size": (lambda m: m.graph.initializer[0].dims.__setitem__(0, -12), ""),
+    "a weight without values": (lambda m: m.graph.initializer[0].ClearField("raw_data"), ""),
     "few weights": (lambda m: m.graph.ClearField("initializer"), "state 36 parameters, the graph holds 0 values"),
 }  # fmt: skip
 
@@ -262,7 +275,7 @@ HOSTILE_FACTS: dict[str, tuple[Any, str]] = {
     "an empty name": ({**FACTS, "name": ""}, "fact 'name': expected 1 to 100 printable characters"),
     "a long name": ({**FACTS, "name": "x" * 101}, "fact 'name'"),
     "a name with an escape": ({**FACTS, "name": "\x1b[2J"}, "fact 'name'"),
-    "half a character in the name": ('{"name": "\\ud800", ' + json.dumps(FACTS)[1:].replace("small-x2", "\\ud800"), "'name'"),
+    "half a character in the name": (json.dumps({**FACTS, "name": "\ud800"}), "fact 'name'"),
 }  # fmt: skip
 
 
@@ -501,7 +514,5 @@ def test_an_unknown_name_lists_those_there_are(name: str) -> None:
 @settings(max_examples=100)
 @given(st.text(max_size=20).filter(lambda s: "\x00" not in s))
 def test_looking_for_any_name_ends_well(name: str) -> None:
-    try:
+    with contextlib.suppress(RequestError):
         assert find_bundle(name).is_file()
-    except RequestError:
-        pass

@@ -1,4 +1,4 @@
-"""The facade, with an engine that only copies pixels: what it asks for, what it refuses, and that tiles do not matter."""
+"""The facade, with an engine that only copies pixels: what it asks for and refuses, and that tiles do not matter."""
 
 from __future__ import annotations
 

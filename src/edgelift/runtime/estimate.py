@@ -130,8 +130,8 @@ def estimate(
 ) -> Estimate:
     """What `upscaler` takes for a picture like `facts` and its result at `target`; nothing is read, run or written.
 
-    Prices that are missing are measured with `measure`, and else where the picture takes long; see `planner`. Raises `RequestError` where no tile fits the
-    memory allowed, and for unknown formats.
+    Prices that are missing are measured with `measure`, and else where the picture takes long; see `planner`. Raises
+    `RequestError` where no tile fits the memory allowed, and for unknown formats.
     """
     size = upscaler.size(facts.height, facts.width)
     raw = raw_bytes(upscaler, facts)
@@ -201,7 +201,7 @@ def _run(upscaler: Upscaler | SizedUpscaler, facts: Facts, size: tuple[int, int]
 
 def estimate_file(upscaler: Upscaler | SizedUpscaler, job: Job, **options: Any) -> Estimate:
     """`estimate` for a picture file, of which only the header is read. Also raises `InputError`."""
-    with open_picture(job.source) as reader:
+    with open_picture(job.source, animated=True) as reader:
         return estimate(upscaler, facts_of(reader), job.target, **options)
 
 
@@ -223,7 +223,7 @@ def require_disk(
     for job in jobs:
         if STANDARD in (job.source, job.target):
             continue
-        with contextlib.suppress(EdgeliftError), open_picture(job.source) as reader:
+        with contextlib.suppress(EdgeliftError), open_picture(job.source, animated=True) as reader:
             facts, kind = facts_of(reader), format_of_suffix(job.target, format)
             size = typical_bytes(raw_bytes(upscaler, facts), kind, quality, facts.dtype, lossless=lossless)
             folder = next(path for path in job.target.absolute().parents if path.is_dir())

@@ -100,9 +100,9 @@ def jobs(
 
     One picture may come from standard input, and go to standard output, as `-`.
 
-    In a folder a result is called as its source, plus `suffix` with `scale` in it, plus the extension of `format` (png where none is
-    given); subfolders are kept. Raises `InputError` for what does not exist or holds no pictures, `RequestError` where
-    two results would have one name.
+    In a folder a result is called as its source, plus `suffix` with `scale` in it, plus the extension of `format` (png
+    where none is given); subfolders are kept. Raises `InputError` for what does not exist or holds no pictures,
+    `RequestError` where two results would have one name.
     """
     if missing := [p for p in inputs if p != STANDARD and not p.exists()]:
         raise InputError(f"{missing[0]}: no such file or folder")
