@@ -2,9 +2,9 @@
 
 A real network's sums depend on the order of their terms, and an engine may order them as it likes. Here no order
 matters: all weights and biases are small integers, slopes are 0 or 1/2, and the fixed colour filters of luma networks
-are rounded to multiples of 1/256. Every intermediate value is then a multiple of a known power of two, and since it stays
-small enough (`_is_exact` proves it for each network), float64 holds every sum exactly. What remains is the claim about
-halo, plan and merge alone. Results are compared before clipping and rounding, which would hide differences.
+are rounded to multiples of 1/256. Every intermediate value is then a multiple of a known power of two, and since it
+stays small enough (`_is_exact` proves it for each network), float64 holds every sum exactly. What remains is the claim
+about halo, plan and merge alone. Results are compared before clipping and rounding, which would hide differences.
 """
 
 from __future__ import annotations

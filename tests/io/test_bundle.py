@@ -8,7 +8,6 @@ import json
 import os
 import random
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +27,8 @@ from edgelift.io.bundle import Bundle, bundled, find_bundle, parse_bundle, read_
 
 FACTS: dict[str, Any] = {
     "name": "small-x2", "architecture": "abpn", "config": {"scale": 2, "list": [1, None]}, "scale": 2, "shuffle": 2,
-    "halo": 1, "multiple_of": 1, "padding": "zeros", "colour": "rgb", "parameters": 36, "macs": 36, "licence": "CC0-1.0",
-    "task": "super-resolution", "variants": ["full"], "training": {"recipe": "naïve ×2", "seconds": 1.5},
+    "halo": 1, "multiple_of": 1, "padding": "zeros", "colour": "rgb", "parameters": 36, "macs": 36,
+    "licence": "CC0-1.0", "task": "super-resolution", "variants": ["full"], "training": {"recipe": "naïve ×2", "seconds": 1.5},
     "quality": {"Set5": {"psnr_y": 33.25}},
 }  # fmt: skip
 OPTIONAL = {"task", "variants", "training", "quality"}
@@ -95,8 +94,8 @@ OBJECTS = st.dictionaries(st.text(max_size=8), JSON_VALUES, max_size=4)
 @settings(max_examples=40)
 @given(
     scale=st.integers(1, 8), shuffled=st.booleans(), halo=st.none() | st.integers(0, 512),
-    multiple_of=st.integers(1, 256), padding=st.sampled_from(PADDINGS), colour=st.sampled_from(COLOURS), task=st.sampled_from(TASKS),
-    name=st.text(min_size=1, max_size=100).filter(str.isprintable), licence=st.text(max_size=20),
+    multiple_of=st.integers(1, 256), padding=st.sampled_from(PADDINGS), colour=st.sampled_from(COLOURS),
+    task=st.sampled_from(TASKS), name=st.text(min_size=1, max_size=100).filter(str.isprintable), licence=st.text(max_size=20),
     variants=st.lists(st.text(max_size=5), min_size=1, max_size=3),
     config=OBJECTS, training=OBJECTS, quality=OBJECTS, macs=st.integers(0, 2**70),
 )  # fmt: skip
@@ -514,5 +513,5 @@ def test_an_unknown_name_lists_those_there_are(name: str) -> None:
 @settings(max_examples=100)
 @given(st.text(max_size=20).filter(lambda s: "\x00" not in s))
 def test_looking_for_any_name_ends_well(name: str) -> None:
-    with contextlib.suppress(RequestError):
+    with suppress(RequestError):
         assert find_bundle(name).is_file()
