@@ -513,5 +513,5 @@ def test_an_unknown_name_lists_those_there_are(name: str) -> None:
 @settings(max_examples=100)
 @given(st.text(max_size=20).filter(lambda s: "\x00" not in s))
 def test_looking_for_any_name_ends_well(name: str) -> None:
-    with suppress(RequestError):
+    with contextlib.suppress(RequestError):
         assert find_bundle(name).is_file()
