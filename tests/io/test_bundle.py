@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,8 @@ from edgelift.io.bundle import Bundle, bundled, find_bundle, parse_bundle, read_
 FACTS: dict[str, Any] = {
     "name": "small-x2", "architecture": "abpn", "config": {"scale": 2, "list": [1, None]}, "scale": 2, "shuffle": 2,
     "halo": 1, "multiple_of": 1, "padding": "zeros", "colour": "rgb", "parameters": 36, "macs": 36,
-    "licence": "CC0-1.0", "task": "super-resolution", "variants": ["full"], "training": {"recipe": "naïve ×2", "seconds": 1.5},
-    "quality": {"Set5": {"psnr_y": 33.25}},
+    "licence": "CC0-1.0", "task": "super-resolution", "variants": ["full"],
+    "training": {"recipe": "naïve ×2", "seconds": 1.5}, "quality": {"Set5": {"psnr_y": 33.25}},
 }  # fmt: skip
 OPTIONAL = {"task", "variants", "training", "quality"}
 
@@ -95,7 +96,8 @@ OBJECTS = st.dictionaries(st.text(max_size=8), JSON_VALUES, max_size=4)
 @given(
     scale=st.integers(1, 8), shuffled=st.booleans(), halo=st.none() | st.integers(0, 512),
     multiple_of=st.integers(1, 256), padding=st.sampled_from(PADDINGS), colour=st.sampled_from(COLOURS),
-    task=st.sampled_from(TASKS), name=st.text(min_size=1, max_size=100).filter(str.isprintable), licence=st.text(max_size=20),
+    task=st.sampled_from(TASKS), name=st.text(min_size=1, max_size=100).filter(str.isprintable),
+    licence=st.text(max_size=20),
     variants=st.lists(st.text(max_size=5), min_size=1, max_size=3),
     config=OBJECTS, training=OBJECTS, quality=OBJECTS, macs=st.integers(0, 2**70),
 )  # fmt: skip
@@ -515,3 +517,62 @@ def test_an_unknown_name_lists_those_there_are(name: str) -> None:
 def test_looking_for_any_name_ends_well(name: str) -> None:
     with contextlib.suppress(RequestError):
         assert find_bundle(name).is_file()
+
+
+# -- the description
+@pytest.fixture(scope="module")
+def description(repository: Path) -> str:
+    return (repository / "docs" / "bundle-format.md").read_text(encoding="utf-8")
+
+
+def test_the_description_names_every_fact_and_every_limit(description: str) -> None:
+    rows = {line.split("|")[1].strip(" `"): line for line in description.splitlines() if line.startswith("| `")}
+    for field in dataclasses.fields(ModelSpec):
+        row = rows[field.name]
+        assert ("| yes |" in row) == (field.name not in OPTIONAL), field.name
+        if isinstance(field.default, str):
+            assert f'`"{field.default}"`' in row
+    for names in (PADDINGS, COLOURS, TASKS):
+        assert all(f"`{name}`" in description for name in names)
+    for where in (module, spec_module):
+        for name in (name for name in vars(where) if name.startswith("MAX_")):
+            assert f"| {getattr(where, name):,} |".replace(",", " ") in rows[name]
+            assert f"`{where.__name__}`" in rows[name]
+    assert f"version **{VERSION}**" in description
+
+
+def test_what_the_description_shows_runs(description: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = description.split("```python\n")[1].split("```")[0]
+    path = tmp_path / "abpn-x3.onnx"
+    path.write_bytes(GOOD)
+    exec(code.replace('"abpn-x3.onnx"', repr(str(path))), {})
+    assert capsys.readouterr().out == "small-x2 enlarges ×2, halo 1, licence CC0-1.0\n"
+
+
+def _messages() -> list[str]:
+    """What the hostile cases above are refused with."""
+    data = [data for data, _ in NO_BUNDLES.values()]
+    data += [_with_facts(_model(), facts) for facts, _ in HOSTILE_FACTS.values()] + [_with_facts(_model(), version="2")]
+    for spoil, _ in HOSTILE_GRAPHS.values():
+        model = _model()
+        spoil(model)
+        data.append(_with_facts(model))
+    came = []
+    for each in data:
+        try:
+            parse_bundle(each)
+        except BundleError as exc:
+            came.append(str(exc).removeprefix("bundle: "))
+    return came
+
+
+def test_the_messages_that_the_description_shows_are_given(description: str) -> None:
+    rows = description.split("## What is refused")[1].split("## Read")[0].splitlines()
+    shown = [line.split("|")[2].strip(" `") for line in rows if line.startswith("| ")][1:]
+    elsewhere = ("cannot be read", "bytes; bundles", "60000 nodes", "the core ")  # these take more than a file's bytes
+    shown = [message for message in shown if not any(part in message for part in elsewhere)]
+    assert len(shown) >= 18
+    came = _messages()
+    for message in shown:
+        form = re.sub(r"'[^']*'|\\?\b\d+\b|…|list|x, y", ".*", re.escape(message).replace("\\ ", " ").replace("…", ".*"))
+        assert any(re.search(form, text) for text in came), message

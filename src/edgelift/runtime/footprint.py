@@ -33,6 +33,8 @@ STRIPS_OUT = 3
 LINES = 1000
 """Rows of the result that libvips holds for reading and writing files, whatever the strip; measured at widths from 500 to
 12,000 pixels of the picture."""
+SAFETY = 1.1
+"""So much more than counted is reckoned with: a limit that is kept matters more than a close guess."""
 UNKNOWN_RESIDENT = 200_000_000
 """What the process is taken to hold where the system does not say."""
 
@@ -96,7 +98,8 @@ class Footprint:
 
     def __call__(self, heights: NDArray[np.int64], widths: NDArray[np.int64], batch: int) -> NDArray[np.float64]:
         """In all, for tiles of `heights` × `widths`, element by element."""
-        return np.asarray(self.resident + self.engine(heights, widths, batch) + self.strips(heights, widths), float)
+        added = self.engine(heights, widths, batch) + self.strips(heights, widths)
+        return np.asarray(self.resident + SAFETY * added, float)
 
     @property
     def per_pixel(self) -> float:
