@@ -117,7 +117,7 @@ def test_a_core_that_reaches_around_its_cut_point_is_refused() -> None:
 
 def test_a_core_that_needs_what_is_not_there_is_refused() -> None:
     core = [helper.make_node("Add", ["core_in", "nowhere"], ["core_out"])]
-    with pytest.raises(BundleError, match="the core needs 'nowhere'"):
+    with pytest.raises(BundleError, match="'nowhere'"):
         blocks_model(_bundle(core, {}, shuffle=1), "uint8")
 
 

@@ -221,7 +221,6 @@ HOSTILE_GRAPHS: dict[str, tuple[Spoil, str]] = {
     "nodes out of order": (lambda m: m.graph.node.insert(0, m.graph.node.pop(3)), ""),
     "an operator that there is not": (lambda m: setattr(m.graph.node[2], "op_type", "Wobble"), ""),
     "no opset": (lambda m: m.ClearField("opset_import"), ""),
-    "an opset to come": (lambda m: setattr(m.opset_import[0], "version", 9999), ""),
     "a weight of negative size": (lambda m: m.graph.initializer[0].dims.__setitem__(0, -12), ""),
     "a weight without values": (lambda m: m.graph.initializer[0].ClearField("raw_data"), ""),
     "few weights": (lambda m: m.graph.ClearField("initializer"), "state 36 parameters, the graph holds 0 values"),
@@ -326,6 +325,7 @@ NO_BUNDLES: dict[str, tuple[bytes, str | None]] = {
     "two bundles": (GOOD + GOOD, ""),
     "text that is not UTF-8": (GOOD.replace(b"edgelift.version", b"edgelift.\xff\xfe\xfdsion"), ""),
     "facts that are not UTF-8": (GOOD.replace(b"small-x2", b"\xff\xfe\xfd\xfc\xff\xfe\xfd\xfc"), ""),
+    "names that are not UTF-8": (GOOD.replace(b"image", b"im\xff\xfee"), "there is text in it that is none"),
     "an operator that is not UTF-8": (GOOD.replace(b"DepthToSpace", b"\xff\xfe\xfd\xfcToSpace"), None),
 }
 
@@ -574,5 +574,6 @@ def test_the_messages_that_the_description_shows_are_given(description: str) -> 
     assert len(shown) >= 18
     came = _messages()
     for message in shown:
-        form = re.sub(r"'[^']*'|\\?\b\d+\b|…|list|x, y", ".*", re.escape(message).replace("\\ ", " ").replace("…", ".*"))
+        parts = re.split(r"'[^']*'|\b\d+\b|…|list|x, y", message)  # names and numbers are examples
+        form = ".*".join(re.escape(part) for part in parts)
         assert any(re.search(form, text) for text in came), message

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -176,7 +177,8 @@ def test_kept_errors_keep_no_file_open(source: Path, monkeypatch: pytest.MonkeyP
         with pytest.raises(OutputError) as caught_too:
             copy(source, source.parent / "a.webp")
         errors.append(caught_too)
-    assert len(os.listdir("/proc/self/fd")) == before
+    gc.collect()  # the descriptors of other tests may end at any time: fewer is no fault
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 # -- asking for a file -------------------------------------------------------------------------------------------------

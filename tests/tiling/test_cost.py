@@ -37,7 +37,7 @@ def published() -> CostModel:
 @pytest.mark.parametrize(("seconds", "batch", "height", "width", "price"), PUBLISHED)
 def test_prices_of_the_published_table(seconds: float, batch: int, height: int, width: int, price: float) -> None:
     row = Measured(batch, height, width, seconds)
-    assert row.price == pytest.approx(price, rel=2e-3)  # the published seconds are rounded
+    assert row.price == pytest.approx(price, rel=2.5e-3)  # the published seconds are rounded
     assert published().seconds(batch, height, width) == pytest.approx(seconds)
     assert row.shape == f"{batch}×3×{height}×{width}"
 

@@ -110,6 +110,10 @@ def _check_graph(model: onnx.ModelProto, spec: ModelSpec) -> None:
     weights = sum(_elements(t) for t in graph.initializer)
     if spec.architecture != "foreign" and weights < spec.parameters:
         raise BundleError(f"the facts state {spec.parameters} parameters, the graph holds {weights} values")
+    try:
+        onnx.checker.check_model(model)  # some engines never end, or crash, on what it refuses
+    except (onnx.checker.ValidationError, RuntimeError) as exc:
+        raise BundleError(f"not a valid ONNX graph: {str(exc).strip().splitlines()[0]}") from exc
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterable[onnx.TensorProto]:

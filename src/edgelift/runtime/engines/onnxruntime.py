@@ -84,6 +84,8 @@ class ONNXRuntimeEngine:
             (blocks,) = self._session.run(None, {"image": batch})
         except _errors() as exc:
             raise engine_error(f"ONNX Runtime failed on windows of {batch.shape}: {exc}", exc) from exc
+        if blocks.size != out.size:
+            raise EngineError(f"{self.spec.name} gave blocks of {blocks.shape}, its facts state {out.shape}")
         out.reshape(blocks.shape)[...] = blocks
 
     def close(self) -> None:
