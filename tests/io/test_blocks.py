@@ -115,12 +115,6 @@ def test_a_core_that_reaches_around_its_cut_point_is_refused() -> None:
         blocks_model(_bundle(core, {}, shuffle=1), "uint8")
 
 
-def test_a_core_that_needs_what_is_not_there_is_refused() -> None:
-    core = [helper.make_node("Add", ["core_in", "nowhere"], ["core_out"])]
-    with pytest.raises(BundleError, match="'nowhere'"):
-        blocks_model(_bundle(core, {}, shuffle=1), "uint8")
-
-
 def test_an_optional_input_may_be_left_out() -> None:
     core = [helper.make_node("Clip", ["core_in", "", "most"], ["core_out"])]
     out = _run(blocks_model(_bundle(core, {"most": np.array(99, np.float32)}, shuffle=1), "uint8"), _ramp("uint8"))

@@ -45,7 +45,9 @@ def make(
     monkeypatch.setenv("EDGELIFT_CACHE", str(tmp_path / "cache"))
     data = read_bundle(small_bundle).data
 
-    def planner(measuring: Measuring, *, shapes: Any = (), facts: dict[str, Any] | None = None, **options: Any) -> Planner:
+    def planner(
+        measuring: Measuring, *, shapes: Any = (), facts: dict[str, Any] | None = None, **options: Any
+    ) -> Planner:
         bundle = Bundle(make_spec(**{"macs": 1000, **(facts or {})}), data, "here")
         engine = FakeEngine(bundle.spec, shapes=shapes)
         return Planner(bundle, engine, Options(), measure=measuring, **options)
