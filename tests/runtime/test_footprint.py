@@ -34,8 +34,9 @@ def test_what_is_no_size(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "words"), [(0, "0 bytes"), (999, "999 bytes"), (1000, "1 kB"), (999_900, "1 MB"), (1.34e9, "1.34 GB"), (5e13, "50 TB")]
-)  # fmt: skip
+    ("size", "words"),
+    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1 kB"), (999_900, "1 MB"), (1.34e9, "1.34 GB"), (5e13, "50 TB")],
+)
 def test_sizes_in_words(size: float, words: str) -> None:
     assert show_size(size) == words
 

@@ -55,7 +55,7 @@ def test_measured_as_it_is(make_spec: Callable[..., ModelSpec]) -> None:
     assert len(engine.calls) == 3 * len(found.model.rows)
 
 
-@pytest.mark.parametrize("budget", [0.02, 0.1, 0.4])
+@pytest.mark.parametrize("budget", [0.04, 0.1, 0.4])
 def test_the_budget_is_kept(make_spec: Callable[..., ModelSpec], budget: float) -> None:
     engine = TimedEngine(make_spec())
     found = measure(engine, clock=engine.clock, budget=budget)

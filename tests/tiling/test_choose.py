@@ -66,7 +66,10 @@ def test_the_least_price_of_the_published_table() -> None:
         least_price(PUBLISHED, batch=3)
 
 
-@pytest.mark.parametrize(("constant", "best"), [(16, (512, 512)), (39, (192, 256)), (REDUNDANCY_C, (192, 256)), (49, (192, 256)), (64, (128, 128))])  # fmt: skip
+@pytest.mark.parametrize(
+    ("constant", "best"),
+    [(16, (512, 512)), (39, (192, 256)), (REDUNDANCY_C, (192, 256)), (49, (192, 256)), (64, (128, 128))],
+)
 def test_the_least_redundant_of_the_published_tiles(constant: float, best: tuple[int, int]) -> None:
     """What the value of C rests on: over common pictures, with the entry's halo of 4, it gives the published tile."""
 
@@ -193,7 +196,7 @@ def test_a_batch_is_taken_where_it_is_clearly_quicker() -> None:
     batched = choose(2000, 2000, 4, model(0.6), batches=(1, 2))
     assert batched.batch == 2
     assert choose(2000, 2000, 4, model(0.6), batches=(1,)).batch == 1
-    assert batched.seconds < choose(2000, 2000, 4, FLAT).seconds * 0.7
+    assert batched.seconds < choose(2000, 2000, 4, FLAT).seconds * 0.85
 
 
 def test_the_last_batch_may_be_smaller() -> None:

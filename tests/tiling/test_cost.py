@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from typing import Any
@@ -82,7 +83,10 @@ def test_batches() -> None:
     assert model.seconds(1, 10, 10) == 1.0
     assert model.seconds(2, 10, 10) == pytest.approx(1 + 1 / 3)  # a third of the way from 1 to 4
     assert model.seconds(8, 10, 10) == 4.0  # a window costs what it does in a batch of 4
-    assert model.seconds(4, 20, 20) == 8.0  # not measured: twice a single one, as at 10 × 10
+    assert model.seconds(4, 20, 20) == 14.0  # not measured: as at 10 × 10, two seconds are saved
+    assert model.seconds(4, 5, 10) == 1.0  # and below, half the time
+    dear = CostModel((*model.rows[:2], Measured(4, 10, 10, 5.0)))
+    assert dear.seconds(4, 20, 20) == 20.0  # what a batch costs more goes on in proportion
     assert CostModel((Measured(4, 10, 10, 2.0),)).seconds(1, 10, 10) == 0.5
 
 
@@ -114,10 +118,11 @@ def test_more_never_costs_less(model: CostModel, shape: tuple[int, int, int], mo
 
 @given(TABLES, st.integers(1, 20))
 def test_time_does_not_jump(model: CostModel, batch: int) -> None:
-    """Either side of every measured area, one pixel apart at most, times are alike."""
+    """Times on both sides of every measured area are alike."""
+    steepest = batch * max(row.seconds for row in model.rows)
     for row in model.rows:
         near = model.seconds_of(np.array([row.area * (1 - 1e-9), row.area * (1 + 1e-9)]).clip(1), batch)
-        assert near[1] == pytest.approx(near[0], rel=1e-3)
+        assert near[1] - near[0] <= 1e-2 * steepest
 
 
 @given(TABLES)
@@ -166,10 +171,8 @@ def test_garbage_is_refused(text: str, message: str) -> None:
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda part: st.lists(part, max_size=6)))
 def test_any_rows_are_a_table_or_refused(rows: Any) -> None:
-    try:
-        CostModel.from_json(json.dumps({"prices": 1, "rows": rows}))
-    except RequestError as exc:
-        assert str(exc)
+    with contextlib.suppress(RequestError):
+        assert CostModel.from_json(json.dumps({"prices": 1, "rows": rows})).rows
 
 
 @pytest.mark.parametrize(("batch", "height"), [(0, 8), (1, 0)])

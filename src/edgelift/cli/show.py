@@ -19,11 +19,21 @@ def progress_bar(total: int) -> Iterator[Callable[[str, float], None]]:
     from rich.progress import (
         BarColumn,
         Progress,
+        ProgressColumn,
+        Task,
         TaskProgressColumn,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        """Pictures a second, where there are several."""
+
+        def render(self, task: Task) -> Text:
+            done, taken = int(task.completed), task.elapsed or 0.0
+            return Text(f"{done / taken:.2g} pictures/s" if total > 1 and done and taken else "")
 
     columns = [
         TextColumn("{task.description}"),
@@ -32,6 +42,7 @@ def progress_bar(total: int) -> Iterator[Callable[[str, float], None]]:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
+        Rate(),
     ]
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=total)

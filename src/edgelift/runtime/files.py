@@ -28,6 +28,10 @@ from edgelift.runtime.rows import CallbackTarget, Rows, Source, Target
 __all__ = ["Job", "Result", "Upscaling", "jobs", "upscale_file"]
 
 
+PIECE_BYTES = 4 << 20
+"""Of a strip that go to the encoder at once: what waits for it stays small, however wide the picture is."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One picture to read and one to write; `-` is standard input or output."""
@@ -182,7 +186,10 @@ def upscale_file(
         with create_picture(job.target, *size_out, reader, format=format, overwrite=overwrite, **options) as writer:
 
             def take(strip: Rows) -> None:
-                writer.write(strip[0], strip[1, :, :, 1] if len(strip) > 1 else None)
+                step = max(1, PIECE_BYTES // strip[0, 0].nbytes)
+                for top in range(0, strip.shape[1], step):
+                    part = strip[:, top : top + step]
+                    writer.write(part[0], part[1, :, :, 1] if len(part) > 1 else None)
 
             if reader.frames > 1:
                 upscale_frames(upscaler.run, reader, writer, report)

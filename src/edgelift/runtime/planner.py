@@ -7,6 +7,7 @@ give the same result for every tile.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from functools import cached_property
@@ -32,6 +33,9 @@ LONG_RUN = 5.0
 MEASURED_MEMORY = 1e9
 """Bytes that an engine may need while it is measured."""
 
+COMFORT = 350_000_000
+"""Bytes that a run stays under where no limit is set and a tile allows it: strips of wide pictures are then less tall."""
+
 
 class Planner:
     """Chooses for one engine, and measures it at most once; may be used from several threads.
@@ -52,13 +56,13 @@ class Planner:
         workers: int = 1,
         ahead: int = 1,
         behind: int = 0,
-        measure: Callable[..., prices.Measurement] = prices.measure,
+        measure: Callable[..., prices.Measurement] | None = None,
     ) -> None:
         self.spec, self._bundle, self._engine, self._options = bundle.spec, bundle, engine, options
         self.batches = (AUTO_BATCHES if engine.limits.max_batch > 1 else (1,)) if isinstance(batch, str) else (batch,)
         if max(self.batches) > engine.limits.max_batch:
             raise RequestError(f"this engine runs at most {engine.limits.max_batch} windows in a batch, got {batch}")
-        self.memory, self._measure = memory, measure
+        self.memory, self._measure = memory, measure or prices.measure
         self._held = {"workers": workers, "ahead": ahead, "behind": behind}
         self.resident = resident_bytes()
         """Bytes that the process held when this was made."""
@@ -143,10 +147,12 @@ class Planner:
         elif tile is None and not shapes and model is None and self.memory is None:
             tile = auto_tile(height, width, spec.halo, spec.multiple_of, overlap=overlap)
         known = self.known() or self.assumed
-        return choose(
-            height, width, spec.halo, known, **common, shapes=shapes if tile is None else (tile,),
-            batches=self.batches, limit=self.memory, need=self.footprint(height, width, layers, itemsize),
-        )  # fmt: skip
+        common |= {"shapes": shapes if tile is None else (tile,), "batches": self.batches}
+        need = self.footprint(height, width, layers, itemsize)
+        if self.memory is None:
+            with contextlib.suppress(RequestError):  # nothing is as small: then the fastest
+                return choose(height, width, spec.halo, known, **common, limit=COMFORT, need=need)
+        return choose(height, width, spec.halo, known, **common, limit=self.memory, need=need)
 
     def _model(self, height: int, width: int, fixed: bool) -> CostModel | None:
         """Prices to choose by: measured where the picture is expected to take long, None where they must not matter.

@@ -8,8 +8,9 @@ The rules:
   least the line of the first two goes on, its fixed cost held between nothing and all of the first time; above the
   largest the price of a pixel stays what it is there;
 - between two measured batches time is linear in the batch, and a larger batch never costs less; outside them a window
-  costs what it costs at the nearest measured batch. Areas that were not measured in a batch go on in proportion to the
-  next smaller batch.
+  costs what it costs at the nearest measured batch;
+- areas that were not measured in a batch go on from the next smaller one: in proportion, but what a batch saves does not
+  grow beyond the largest area it was measured with, since calls are what it saves.
 """
 
 from __future__ import annotations
@@ -192,7 +193,9 @@ def _along_batches(curves: dict[int, tuple[Floats, Floats]], area: Floats, batch
     points = np.append(area.ravel(), ends)
     below, fewer = np.zeros(0), 0
     for k, (measured, curve) in enumerate(curves.items()):
-        here = _along_areas(curve, points) if k == 0 else _above(curve, points, below, area.size + 2 * k)
+        here = (
+            _along_areas(curve, points) if k == 0 else _over(curve, points, below, measured / fewer, area.size + 2 * k)
+        )
         if batch <= measured or k == len(curves) - 1:
             break
         below, fewer = here, measured
@@ -203,11 +206,16 @@ def _along_batches(curves: dict[int, tuple[Floats, Floats]], area: Floats, batch
     return here[: area.size].reshape(area.shape)
 
 
-def _above(curve: tuple[Floats, Floats], points: Floats, below: Floats, first: int) -> Floats:
-    """A curve over `below`, the times of a smaller batch at `points`, whose item `first` is the curve's first area."""
+def _over(curve: tuple[Floats, Floats], points: Floats, below: Floats, ratio: float, first: int) -> Floats:
+    """A curve at `points`, where the one of a batch `ratio` times smaller has the times `below`.
+
+    Item `first` of `points` is the curve's least area, and the next its largest.
+    """
     areas, seconds = curve
-    start, end = seconds[0] / below[first], seconds[-1] / below[first + 1]
-    outside = below * np.where(points < areas[0], start, end)
+    calls = below * ratio  # what it takes in smaller batches
+    start, end = seconds[0] / calls[first], seconds[-1] / calls[first + 1]
+    beyond = np.maximum(calls * end, calls + (seconds[-1] - calls[first + 1]))
+    outside = np.where(points < areas[0], calls * start, beyond)
     inside = (points >= areas[0]) & (points <= areas[-1])
     own = np.where(inside, np.interp(points, areas, seconds), outside)
     return np.asarray(np.maximum(own, below))  # noise must not make a larger batch the quicker one
