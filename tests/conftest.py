@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# Prices and compiled models of a test run are its own, and those of the user play no part in it.
+_CACHE = tempfile.TemporaryDirectory(prefix="edgelift-tests-", ignore_cleanup_errors=True)
+os.environ["EDGELIFT_CACHE"] = _CACHE.name
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -105,18 +105,19 @@ def upscale(
     with open_upscaler(model, goal, **options) as upscaler:
         work = jobs(inputs, output, _label(goal, upscaler), suffix=suffix, format=format)
         check_encoding(work[0].target, format=format, quality=quality, compression=compression, lossless=lossless)
+        kind: dict[str, Any] = {"format": format, "quality": quality, "lossless": lossless}
+        kind["max_pixels"] = max_pixels or DEFAULT_MAX_PIXELS
         if dry:
-            return dry_run(upscaler, work, resume=resume, format=format, quality=quality, lossless=lossless)
+            return dry_run(upscaler, work, resume=resume, **kind)
         if resume:
             clear_leftovers(work)
         due = [job for job in work if not (resume and job.target.exists())]
-        require_disk(upscaler, due, format=format, quality=quality, lossless=lossless)
+        require_disk(upscaler, due, **kind)
         began = time.perf_counter()
         workers = min(len(work), default_workers()) if memory is None else 1  # a limit holds for one picture
         outcomes = _run(
             upscaler, work, events, workers=workers,
-            resume=resume, overwrite=overwrite, max_pixels=max_pixels or DEFAULT_MAX_PIXELS,
-            format=format, quality=quality, compression=compression, lossless=lossless,
+            resume=resume, overwrite=overwrite, compression=compression, **kind,
         )  # fmt: skip
         facts = _facts(upscaler, outcomes, time.perf_counter() - began)
     if events:

@@ -86,6 +86,9 @@ def network_from(bundle: Bundle) -> Network:
     except (ValueError, KeyError, RuntimeError, TypeError) as exc:
         raise BundleError(f"{bundle.source}: no network can be rebuilt from it ({exc})") from exc
     network.scale_range(1 / 255)
+    stated, found = (spec.scale, spec.shuffle, spec.halo), (network.scale, network.shuffle, network.halo)
+    if stated != found:
+        raise BundleError(f"{bundle.source}: its facts (scale, shuffle, halo) are {stated}, its network's {found}")
     return network.eval()
 
 

@@ -30,6 +30,7 @@ __all__ = [
 
 PRECISIONS = ("auto", "f32", "bf16", "f16", "int8")
 SAMPLES = ("uint8", "float32")
+MAX_THREADS = 1024
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class Options:
         for name, value, known in (("precision", self.precision, PRECISIONS), ("samples", self.samples, SAMPLES)):
             if value not in known:
                 raise RequestError(f"{name} must be one of {', '.join(known)}, got {value!r}")
-        if self.threads < 0:
-            raise RequestError(f"threads must be at least 0, which means all cores, got {self.threads}")
+        if not 0 <= self.threads <= MAX_THREADS:
+            raise RequestError(f"threads must be 0, which means all cores, to {MAX_THREADS}, got {self.threads}")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ import numpy as np
 
 from edgelift.core.errors import EdgeliftError, OutputError
 from edgelift.io.formats import PictureFormat, format_of_suffix
-from edgelift.io.pictures import PictureReader, open_picture
+from edgelift.io.pictures import DEFAULT_MAX_PIXELS, PictureReader, open_picture
 from edgelift.io.standard import STANDARD
 from edgelift.runtime.files import Job
 from edgelift.runtime.footprint import resident_bytes, show_size
@@ -199,9 +199,11 @@ def _run(upscaler: Upscaler | SizedUpscaler, facts: Facts, size: tuple[int, int]
     return run
 
 
-def estimate_file(upscaler: Upscaler | SizedUpscaler, job: Job, **options: Any) -> Estimate:
+def estimate_file(
+    upscaler: Upscaler | SizedUpscaler, job: Job, *, max_pixels: int = DEFAULT_MAX_PIXELS, **options: Any
+) -> Estimate:
     """`estimate` for a picture file, of which only the header is read. Also raises `InputError`."""
-    with open_picture(job.source, animated=True) as reader:
+    with open_picture(job.source, max_pixels=max_pixels, animated=True) as reader:
         return estimate(upscaler, facts_of(reader), job.target, **options)
 
 
@@ -212,6 +214,7 @@ def require_disk(
     format: str | None = None,
     quality: int | None = None,
     lossless: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
     free: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
 ) -> None:
     """Raise `OutputError` where the results of `jobs` would not fit the disk, by what is typical for their format.
@@ -223,8 +226,9 @@ def require_disk(
     for job in jobs:
         if STANDARD in (job.source, job.target):
             continue
-        with contextlib.suppress(EdgeliftError), open_picture(job.source, animated=True) as reader:
-            facts, kind = facts_of(reader), format_of_suffix(job.target, format)
+        with contextlib.suppress(EdgeliftError):
+            with open_picture(job.source, max_pixels=max_pixels, animated=True) as reader:
+                facts, kind = facts_of(reader), format_of_suffix(job.target, format)
             size = typical_bytes(raw_bytes(upscaler, facts), kind, quality, facts.dtype, lossless=lossless)
             folder = next(path for path in job.target.absolute().parents if path.is_dir())
             needed[folder] = needed.get(folder, 0) + size

@@ -41,7 +41,7 @@ BATCH_SHAPE = (128, 128)
 """Of which batches are measured, to learn whether the device runs them at once."""
 RUNS = 3
 """Of a shape: one to warm up and two timed. No more, because OpenVINO compiles a shape for itself at the fourth."""
-STEADY = 1.25
+STEADY = 1.15
 """A measurement whose `spread` is above this was disturbed: it serves for now, and is not kept."""
 ASSUMED_RATE = {"CPU": 5e10}
 """Multiply-adds a second where nothing was measured: two laptop cores in f32. Tells seconds from minutes, no more."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edgelift.core.errors import RequestError
+from edgelift.core.errors import EngineError, RequestError
 from edgelift.core.image import Picture, check_image
 from edgelift.core.spec import ModelSpec
 from edgelift.io.bundle import Bundle
@@ -94,10 +94,13 @@ class Upscaler:
             raise RequestError(
                 f"{self.name} is an interpolation and needs no tiles; leave tile, merge, overlap, batch, workers out"
             )
+        elif (engine, device, precision) != ("auto", "auto", "auto"):
+            raise RequestError(f"{self.name} is an interpolation; leave engine, device and precision out")
         self._asked = {"device": device, "precision": precision, "threads": threads}
         self._engines: dict[str, Engine] = {}
         self._planners: dict[str, Planner] = {}
         self._lock = threading.Lock()
+        self._closed = False
         if isinstance(self.model, Bundle):
             self._engine("uint8")  # so that what cannot run is known now
 
@@ -212,6 +215,8 @@ class Upscaler:
 
     def _engine(self, samples: str) -> Engine:
         with self._lock:
+            if self._closed:
+                raise EngineError("this upscaler has been closed; make another")
             if samples not in self._engines:
                 assert isinstance(self.model, Bundle)
                 options = Options(samples=samples, **self._asked)  # type: ignore[arg-type]  # three fields of two types
@@ -224,6 +229,7 @@ class Upscaler:
             for engine in self._engines.values():
                 engine.close()
             self._engines.clear()
+            self._closed = True
 
     def __enter__(self) -> Upscaler:
         return self
