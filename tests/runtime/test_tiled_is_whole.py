@@ -18,6 +18,7 @@ from edgelift.runtime.engine import SAMPLES, Engine, Options
 from edgelift.runtime.engines import availability, open_engine
 from edgelift.runtime.pipeline import run_plan
 from edgelift.runtime.rows import ArraySource, ArrayTarget
+from edgelift.runtime.upscaler import Upscaler
 from edgelift.tiling.plan import Plan, auto_tile, plan
 
 EVERY = [
@@ -84,3 +85,11 @@ def test_a_halo_that_is_one_too_small_shows(bundle: Bundle, photograph: Callable
     assert np.array_equal(_upscale(engine, plan(75, 90, (40, 40), 7), picture), whole)
     assert not np.array_equal(_upscale(engine, plan(75, 90, (40, 40), 6), picture), whole)
     engine.close()
+
+
+@pytest.mark.skipif(not EVERY, reason="no engine is installed")
+def test_a_ramp_of_sixteen_bits_keeps_its_steps() -> None:
+    """Through the float core: 8 bits would leave 256 values, and bf16 about as many."""
+    ramp = np.linspace(0, 65535, 200 * 200).astype(np.uint16).reshape(200, 200, 1).repeat(3, axis=2)
+    with Upscaler("abpn-x3") as upscaler:
+        assert len(np.unique(upscaler(ramp))) > 10_000

@@ -33,7 +33,7 @@ LONG_RUN = 5.0
 MEASURED_MEMORY = 1e9
 """Bytes that an engine may need while it is measured."""
 
-COMFORT = 350_000_000
+COMFORT = 320_000_000
 """Bytes that a run stays under where no limit is set and a tile allows it: strips of wide pictures are then less tall."""
 
 
