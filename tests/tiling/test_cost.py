@@ -122,7 +122,7 @@ def test_time_does_not_jump(model: CostModel, batch: int) -> None:
     steepest = batch * max(row.seconds for row in model.rows)
     for row in model.rows:
         near = model.seconds_of(np.array([row.area * (1 - 1e-9), row.area * (1 + 1e-9)]).clip(1), batch)
-        assert near[1] - near[0] <= 1e-2 * steepest
+        assert near[1] - near[0] <= 1e-2 * steepest + 1e-6 * near[1]  # steep tables make large values, and they round
 
 
 @given(TABLES)
