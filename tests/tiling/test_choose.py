@@ -47,7 +47,7 @@ FLAT = CostModel((Measured(1, 64, 64, 4096e-8), Measured(1, 512, 512, 512 * 512e
 # -- counting
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(st.integers(1, 3000), st.integers(1, 600), st.integers(0, 40), st.integers(1, 16), st.booleans())
 def test_windows_are_counted_as_they_are_planned(length: int, tile: int, halo: int, multiple: int, odd: bool) -> None:
     shared = 2 * halo + odd
@@ -139,7 +139,7 @@ def test_a_device_with_dear_calls_gets_large_windows() -> None:
 sizes = st.integers(1, 4000)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(sizes, sizes, st.integers(0, 60), st.sampled_from([1, 2, 3, 8, 16]))
 def test_a_choice_can_be_planned_and_wastes_no_more_than_auto(h: int, w: int, halo: int, multiple: int) -> None:
     choice = choose(h, w, halo, FLAT, multiple_of=multiple)
