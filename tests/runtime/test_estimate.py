@@ -72,6 +72,15 @@ def test_measured_prices(small: Upscaler, fake: list[str]) -> None:
     assert estimate(small, Facts(400, 600, frames=5), OUT).seconds == pytest.approx(5 * found.seconds)
 
 
+def test_a_busy_machine_shows(small: Upscaler, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not estimate(small, PICTURE, OUT, measure=True).busy
+    monkeypatch.setattr(prices, "measure", lambda engine, samples, *, most: Measurement(FLAT, 2.0))
+    busy = estimate(Upscaler(small.model.source, memory="8G"), Facts(401, 600), OUT, measure=True)
+    assert not busy.busy  # the first measurement was kept
+    deep = estimate(Upscaler(small.model.source), Facts(401, 600, dtype="uint16"), OUT, measure=True)
+    assert (deep.busy, deep.measured) == (True, True)
+
+
 def test_deep_pictures_are_measured_as_they_run(small: Upscaler, fake: list[str]) -> None:
     found = estimate(small, Facts(400, 600, dtype="uint16"), OUT, measure=True)
     assert fake == ["float32"]

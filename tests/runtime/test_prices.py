@@ -82,7 +82,11 @@ def test_shapes_of_the_engine_and_of_the_network(make_spec: Callable[..., ModelS
         (1, 32, 64), (1, 96, 96), (2, 32, 64), (4, 32, 64),
     ]  # fmt: skip
     multiple = TimedEngine(make_spec(multiple_of=24))
-    assert shapes_of(measure(multiple, clock=multiple.clock, most=70_000).model)[:3] == [(1, 72, 72), (1, 144, 144), (1, 192, 264)]
+    assert shapes_of(measure(multiple, clock=multiple.clock, most=70_000).model)[:3] == [
+        (1, 72, 72),
+        (1, 144, 144),
+        (1, 192, 264),
+    ]
 
 
 def test_every_variant_is_measured(make_spec: Callable[..., ModelSpec]) -> None:

@@ -22,9 +22,15 @@ def in_words(found: Estimate) -> str:
     (height, width), (height_out, width_out) = found.size_in, found.size_out
     return (
         f"{width}×{height} -> {width_out}×{height_out}, about {_seconds(found.seconds)}"
-        f"{'' if found.measured or not found.tiles else ' (not measured)'}, {show_size(found.memory)} of memory, "
+        f"{_doubts(found)}, {show_size(found.memory)} of memory, "
         f"{show_size(found.disk)} on the disk (at most {show_size(found.disk_most)})"
     )
+
+
+def _doubts(found: Estimate) -> str:
+    if found.busy:
+        return " (measured while the machine was busy)"
+    return " (not measured)" if found.tiles and not found.measured else ""
 
 
 def _seconds(seconds: float) -> str:

@@ -102,6 +102,8 @@ class Estimate:
     seconds: float
     measured: bool
     """Whether the engine's part comes from measured prices."""
+    busy: bool
+    """Whether those were measured while the machine did other things as well."""
     memory: int
     """Bytes that the process holds at its highest point."""
     disk: int
@@ -139,7 +141,9 @@ def estimate(
     run = _run(upscaler, facts, size, measure)
     seconds = run.seconds * facts.frames + raw * ENCODERS.get(kind.name, OTHER).seconds
     disk = typical_bytes(raw, kind, quality, facts.dtype, lossless=lossless)
-    return Estimate((facts.height, facts.width), size, seconds, run.measured, run.memory, disk, raw, tuple(run.tiles))
+    return Estimate(
+        (facts.height, facts.width), size, seconds, run.measured, run.busy, run.memory, disk, raw, tuple(run.tiles)
+    )
 
 
 def raw_bytes(upscaler: Upscaler | SizedUpscaler, facts: Facts) -> int:
@@ -166,6 +170,7 @@ class _Run:
     memory: int
     seconds: float = 0.0
     measured: bool = False
+    busy: bool = False
     tiles: list[Choice] = field(default_factory=list)
 
 
@@ -186,6 +191,7 @@ def _run(upscaler: Upscaler | SizedUpscaler, facts: Facts, size: tuple[int, int]
     for k, (network, height, width) in enumerate(stages(upscaler, facts.height, facts.width)):
         planner = network.planner(kind["dtype"])
         measured.append(planner.known(measure=measure) is not None)
+        run.busy |= not planner.steady
         choice = network.choice(height, width, **kind)
         run.tiles.append(choice)
         run.seconds += choice.seconds * facts.layers

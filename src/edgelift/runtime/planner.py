@@ -68,7 +68,9 @@ class Planner:
         """Bytes that the process held when this was made."""
         self._lock = threading.Lock()
         self._known: CostModel | None = None
-        self._looked, self._steady = False, True
+        self._looked = False
+        self.steady = True
+        """Not where prices were measured while the machine was busy."""
 
     @cached_property
     def assumed(self) -> CostModel:
@@ -96,8 +98,8 @@ class Planner:
             if again or (self._known is None and measure):
                 most = int(MEASURED_MEMORY / self.footprint(1, 1).per_pixel)
                 found = self._measure(self._engine, self._options.samples, most=most)
-                self._known, self._steady = found.model, found.spread <= prices.STEADY
-                if self._steady:
+                self._known, self.steady = found.model, found.spread <= prices.STEADY
+                if self.steady:
                     prices.store(self.key, self._known)
             return self._known
 
@@ -163,7 +165,7 @@ class Planner:
             return None
         seconds = self.assumed.seconds(1, 512, 512) * height * width / 512**2
         known = self.known(measure=seconds >= LONG_RUN)
-        return known if self._steady else None
+        return known if self.steady else None
 
     def candidates(
         self, height: int, width: int, chosen: Choice, *, overlap: int | None = None, layers: int = 1, itemsize: int = 1
