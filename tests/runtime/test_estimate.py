@@ -75,7 +75,7 @@ def test_measured_prices(small: Upscaler, fake: list[str]) -> None:
 def test_a_busy_machine_shows(small: Upscaler, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not estimate(small, PICTURE, OUT, measure=True).busy
     monkeypatch.setattr(prices, "measure", lambda engine, samples, *, most: Measurement(FLAT, 2.0))
-    busy = estimate(Upscaler(small.model.source, memory="8G"), Facts(401, 600), OUT, measure=True)
+    busy = estimate(Upscaler(small.model.source), Facts(401, 600), OUT, measure=True)
     assert not busy.busy  # the first measurement was kept
     deep = estimate(Upscaler(small.model.source), Facts(401, 600, dtype="uint16"), OUT, measure=True)
     assert (deep.busy, deep.measured) == (True, True)

@@ -33,8 +33,10 @@ LONG_RUN = 5.0
 MEASURED_MEMORY = 1e9
 """Bytes that an engine may need while it is measured."""
 
-COMFORT = 320_000_000
-"""Bytes that a run stays under where no limit is set and a tile allows it: strips of wide pictures are then less tall."""
+COMFORT = 335_000_000
+"""Bytes that a run on a large picture stays under where no limit is set and a tile allows it: its strips are less tall."""
+LARGE_PICTURE = 8_000_000
+"""Pixels from which a picture is large in that sense; below, the fastest tile is taken."""
 
 
 class Planner:
@@ -151,7 +153,7 @@ class Planner:
         known = self.known() or self.assumed
         common |= {"shapes": shapes if tile is None else (tile,), "batches": self.batches}
         need = self.footprint(height, width, layers, itemsize)
-        if self.memory is None:
+        if self.memory is None and height * width > LARGE_PICTURE:
             with contextlib.suppress(RequestError):  # nothing is as small: then the fastest
                 return choose(height, width, spec.halo, known, **common, limit=COMFORT, need=need)
         return choose(height, width, spec.halo, known, **common, limit=self.memory, need=need)
