@@ -8,11 +8,11 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from edgelift.core.errors import BundleError
 
-__all__ = ["COLOURS", "MAX_FACTS", "PADDINGS", "TASKS", "VERSION", "ModelSpec"]
+__all__ = ["COLOURS", "MAX_FACTS", "PADDINGS", "TASKS", "VERSION", "ModelSpec", "Padding"]
 
 VERSION = 1
 MAX_FACTS = 1 << 20
@@ -23,7 +23,8 @@ MAX_MULTIPLE = 256
 
 TASKS = ("super-resolution", "restoration")
 COLOURS = ("rgb", "y")
-PADDINGS = ("zeros", "replicate")
+Padding = Literal["zeros", "replicate"]
+PADDINGS: tuple[Padding, ...] = ("zeros", "replicate")
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "str": str, "int": int, "int | None": (int, type(None)), "tuple[str, ...]": (list, tuple), "dict[str, Any]": dict,

@@ -8,15 +8,14 @@ ordered (row in block, column in block, colour), the order in which the shuffle 
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Network", "Padding", "RunsAsConv", "conv", "parameters", "shuffle_blocks"]
+from edgelift.core.spec import PADDINGS, Padding
 
-Padding = Literal["zeros", "replicate"]
-PADDINGS: tuple[Padding, ...] = ("zeros", "replicate")
+__all__ = ["Network", "Padding", "RunsAsConv", "conv", "parameters", "shuffle_blocks"]
 
 
 class RunsAsConv(nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,7 +16,7 @@ from edgelift.core.image import Picture, check_image
 from edgelift.core.spec import ModelSpec
 from edgelift.io.bundle import Bundle
 from edgelift.runtime.ahead import write_behind
-from edgelift.runtime.engine import PRECISIONS, Engine, Options
+from edgelift.runtime.engine import Engine, Options
 from edgelift.runtime.engines import open_engine
 from edgelift.runtime.filters import filtered, parse_filter
 from edgelift.runtime.footprint import parse_size
@@ -74,8 +75,7 @@ class Upscaler:
         behind: int = 0,
         warn: Warn = _log,
     ) -> None:
-        if precision not in PRECISIONS:
-            raise RequestError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+        self._asked = Options(device, precision, threads=threads)
         if tile != "auto" and not _is_size(tile):
             raise RequestError(f"a tile is 'auto' or (height, width) of at least one pixel each, got {tile!r}")
         if batch != "auto" and (isinstance(batch, str) or batch < 1):
@@ -96,7 +96,6 @@ class Upscaler:
             )
         elif (engine, device, precision) != ("auto", "auto", "auto"):
             raise RequestError(f"{self.name} is an interpolation; leave engine, device and precision out")
-        self._asked = {"device": device, "precision": precision, "threads": threads}
         self._engines: dict[str, Engine] = {}
         self._planners: dict[str, Planner] = {}
         self._lock = threading.Lock()
@@ -172,11 +171,11 @@ class Upscaler:
         """What chooses tiles and knows prices, for pictures of that type."""
         if not isinstance(self.model, Bundle):
             raise RequestError(f"{self.name} needs no windows")
-        samples = "uint8" if dtype == np.uint8 else "float32"
+        samples = _samples(dtype)
         engine = self._engine(samples)
         with self._lock:
             if samples not in self._planners:
-                options = Options(samples=samples, **self._asked)  # type: ignore[arg-type]  # as in _engine
+                options = replace(self._asked, samples=samples)
                 self._planners[samples] = Planner(
                     self.model, engine, options, batch=self._batch, memory=self._memory,
                     workers=self._workers, ahead=self._ahead, behind=self._behind,
@@ -194,7 +193,7 @@ class Upscaler:
                 interpolate(self.model.kernel, size, source, into, report, ahead=self._ahead)
 
     def _run_windows(self, source: Source, target: Target, report: Report) -> None:
-        engine = self._engine("uint8" if source.dtype == np.uint8 else "float32")
+        engine = self._engine(_samples(source.dtype))
         windows = self.plan(source.height, source.width, layers=source.layers, dtype=source.dtype)
         batch = self._batch if isinstance(self._batch, int) else self._best_batch(windows, source)
         run_plan(
@@ -219,7 +218,7 @@ class Upscaler:
                 raise EngineError("this upscaler has been closed; make another")
             if samples not in self._engines:
                 assert isinstance(self.model, Bundle)
-                options = Options(samples=samples, **self._asked)  # type: ignore[arg-type]  # three fields of two types
+                options = replace(self._asked, samples=samples)
                 self._engines[samples] = open_engine(self.model, self._engine_name, options)
             return self._engines[samples]
 
@@ -238,6 +237,11 @@ class Upscaler:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _samples(dtype: np.dtype[Any] | type) -> str:
+    """The type in which engines take pictures of that type."""
+    return "uint8" if dtype == np.uint8 else "float32"
 
 
 def _is_size(tile: object) -> bool:
