@@ -11,7 +11,7 @@ from typing import cast
 import typer
 
 from edgelift import __version__
-from edgelift.cli import devices, export, models, plan, train, upscale
+from edgelift.cli import devices, evaluate, export, models, niqe, plan, profile, score, train, upscale
 from edgelift.core.errors import EdgeliftError
 
 __all__ = ["app", "run"]
@@ -46,6 +46,10 @@ def _options(
 app.command("upscale")(upscale.upscale)
 app.command("plan")(plan.plan)
 app.add_typer(models.app, name="models")
+app.command("evaluate")(evaluate.evaluate)
+app.command("niqe")(niqe.niqe)
+app.command("score")(score.score)
+app.command("profile")(profile.profile)
 app.command("devices")(devices.devices)
 app.command("train")(train.train)
 app.command("export")(export.export)

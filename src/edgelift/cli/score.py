@@ -1,0 +1,9 @@
+"""`edgelift score`."""
+
+from __future__ import annotations
+
+__all__ = ["score"]
+
+
+def score() -> None:
+    """(being written)"""

@@ -1,0 +1,1 @@
+"""Measuring: bundles against the truth, against each other and against the clock."""
