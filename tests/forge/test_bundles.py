@@ -47,7 +47,8 @@ def test_the_facts_are_those_of_the_network(export: Any) -> None:
         assert getattr(spec, name) == getattr(network, name), name
     assert spec.parameters == parameters(network)
     assert spec.macs == network.macs_per_pixel()
-    assert spec.variants == ("full",)
+    assert spec.variants == network.variants
+    assert spec.routing == ({"macs": list(network.costs)} if len(spec.variants) > 1 else {})
     assert spec.grid * spec.shuffle == spec.scale
 
 

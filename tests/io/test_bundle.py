@@ -29,23 +29,24 @@ from edgelift.io.bundle import Bundle, bundled, find_bundle, parse_bundle, read_
 FACTS: dict[str, Any] = {
     "name": "small-x2", "architecture": "abpn", "config": {"scale": 2, "list": [1, None]}, "scale": 2, "shuffle": 2,
     "halo": 1, "multiple_of": 1, "padding": "zeros", "colour": "rgb", "parameters": 36, "macs": 36,
-    "licence": "CC0-1.0", "task": "super-resolution", "variants": ["full"],
+    "licence": "CC0-1.0", "task": "super-resolution", "variants": ["full"], "routing": {"macs": [36]},
     "training": {"recipe": "naïve ×2", "seconds": 1.5}, "quality": {"Set5": {"psnr_y": 33.25}},
 }  # fmt: skip
-OPTIONAL = {"task", "variants", "training", "quality"}
+OPTIONAL = {"task", "variants", "routing", "training", "quality"}
 
 
 def _node(kind: str, inputs: str, outputs: str, **attributes: Any) -> onnx.NodeProto:
     return helper.make_node(kind, inputs.split(), outputs.split(), **attributes)
 
 
-def _model() -> onnx.ModelProto:
-    """A valid graph without facts: one 1 × 1 convolution to blocks of 2 × 2."""
+def _model(variants: int = 1) -> onnx.ModelProto:
+    """A valid graph without facts: one 1 × 1 convolution to blocks of 2 × 2, which serves all variants."""
     weight = np.arange(36, dtype=np.float32).reshape(12, 3, 1, 1) / 36
     nodes = [
         _node("Cast", "image", "float", to=TensorProto.FLOAT),
         _node("Transpose", "float", "core_in", perm=[0, 3, 1, 2]),
         _node("Conv", "core_in w", "core_out"),
+        *[_node("Identity", "core_out", f"core_out.{k}") for k in range(1, variants)],
         _node("Cast", "core_out", "bytes", to=TensorProto.UINT8),
         _node("DepthToSpace", "bytes", "planes", blocksize=2, mode="DCR"),
         _node("Transpose", "planes", "larger", perm=[0, 2, 3, 1]),
@@ -99,20 +100,28 @@ OBJECTS = st.dictionaries(st.text(max_size=8), JSON_VALUES, max_size=4)
     task=st.sampled_from(TASKS), name=st.text(min_size=1, max_size=100).filter(str.isprintable),
     licence=st.text(max_size=20),
     variants=st.lists(st.text(max_size=5), min_size=1, max_size=3),
-    config=OBJECTS, training=OBJECTS, quality=OBJECTS, macs=st.integers(0, 2**70),
+    config=OBJECTS, routing=OBJECTS, training=OBJECTS, quality=OBJECTS, macs=st.integers(0, 2**70),
 )  # fmt: skip
 def test_all_facts_survive(shuffled: bool, scale: int, variants: list[str], **facts: Any) -> None:
     made = ModelSpec(
         architecture="foreign", parameters=36, scale=scale, shuffle=scale if shuffled else 1, variants=tuple(variants),
         **facts,
     )  # fmt: skip
-    assert parse_bundle(_with_facts(_model(), made.to_json())).spec == made
+    assert parse_bundle(_with_facts(_model(len(variants)), made.to_json())).spec == made
 
 
 def test_optional_facts_may_be_left_out() -> None:
     facts = {key: value for key, value in FACTS.items() if key not in OPTIONAL}
     spec = parse_bundle(_with_facts(_model(), facts)).spec
-    assert (spec.task, spec.variants, spec.training, spec.quality) == ("super-resolution", ("full",), {}, {})
+    assert (spec.task, spec.variants) == ("super-resolution", ("full",))
+    assert spec.routing == spec.training == spec.quality == {}
+
+
+def test_every_variant_needs_its_cut_point() -> None:
+    facts = {**FACTS, "variants": ["narrow", "middle", "wide"]}
+    assert parse_bundle(_with_facts(_model(3), facts)).spec.widest == 3
+    with pytest.raises(BundleError, match=r"no tensor called 'core_out.2', a cut point"):
+        parse_bundle(_with_facts(_model(2), facts))
 
 
 def test_the_same_bundle_is_the_same_bytes(tmp_path: Path) -> None:

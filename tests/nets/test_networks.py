@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from typing import Any
 
 import pytest
@@ -64,6 +65,9 @@ def test_the_result_is_scale_times_larger(name: str, config: dict[str, Any]) -> 
         ("espcn-rgb", {"scale": 3}, 3 * 64 * 25 + 64 + 64 * 32 * 9 + 32 + 32 * 27 * 9 + 27),
         ("fsrcnn", {"scale": 3}, 12_464 + (56 + 12 + 4 * 12 + 56 + 1) + (56 + 12 + 4 * 12 + 56)),  # + biases + PReLU
         ("fsrcnn", {"scale": 4}, 12_464 + 173 + 172),
+        ("plain", {"scale": 3}, 9 * (3 * 32 + 5 * 32 * 32 + 32 * 27) + 6 * 32 + 27),
+        ("slim-plain", {"scale": 4}, 9 * (3 * 48 + 5 * 48 * 48 + 48 * 48) + 6 * 48 + 48),  # narrower ones add none
+        ("slim-fsrcnn", {"scale": 4}, 12_464 + 173 + 172),
     ],
 )
 def test_parameters_are_those_published_or_counted_by_hand(name: str, config: dict[str, Any], count: int) -> None:
@@ -89,6 +93,11 @@ def _macs(name: str, s: int) -> int:
     if name == "fsrcnn":
         taps = 5 if s == 2 else 3  # low-resolution pixels that a 9×9 kernel of stride s meets along one side
         return 25 * 56 + 56 * 12 + 4 * 9 * 12 * 12 + 12 * 56 + 56 * s**2 * taps**2 + _colour_path(s)
+    if name in ("plain", "slim-plain"):
+        c = 32 if name == "plain" else 48
+        return 9 * (3 * c + 5 * c * c + c * 3 * s**2)
+    if name == "slim-fsrcnn":
+        return _macs("fsrcnn", s)  # of the widest
     raise AssertionError(f"write down the multiply-adds of {name} here")
 
 
@@ -116,7 +125,7 @@ def _positive(name: str, scale: int, residual: str | None, padding: str) -> Netw
             value.uniform_(0.5, 1.5)
             if value.dim() == 4:
                 value.div_(value[0].numel())
-            elif key == "deconv.weight":
+            elif key.endswith("deconv.weight"):
                 value.div_(value.numel() / scale**2)
     return network
 
@@ -202,7 +211,10 @@ def test_the_state_dict_holds_the_trained_values_and_nothing_else(name: str, con
 
 def test_the_config_is_plain_so_that_a_bundle_can_keep_it() -> None:
     for name in zoo.ARCHITECTURES:
-        assert all(isinstance(v, str | int) and not isinstance(v, bool) for v in zoo.build(name).config.values())
+        config = zoo.build(name).config
+        assert json.loads(json.dumps(config)) == config
+        flat = [v for value in config.values() for v in (value if isinstance(value, list) else [value])]
+        assert all(isinstance(v, str | int) and not isinstance(v, bool) for v in flat)
 
 
 @pytest.mark.parametrize("name", list(zoo.ARCHITECTURES))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "abpn": {"scale": 3, "padding": "replicate", "channels": 6, "layers": 1},
     "espcn": {"scale": 3, "padding": "replicate"},
     "fsrcnn": {"scale": 2, "padding": "zeros", "channels": 8, "shrunk": 4, "layers": 1},
+    "slim-plain": {"scale": 2, "widths": (2, 4, 6), "layers": 1},
+    "slim-fsrcnn": {"scale": 3, "widths": (3, 5), "shrunk": 4, "layers": 1},
     "abpn after the shuffle": {"scale": 3, "residual": "image", "channels": 6, "layers": 1},
 }
 EACH_NETWORK = pytest.mark.parametrize("network", NETWORKS)
@@ -85,9 +88,9 @@ def _windows(shape: tuple[int, int, int], samples: str) -> NDArray[Any]:
     return smooth.astype(samples)
 
 
-def _run(engine: Engine, batch: NDArray[Any]) -> NDArray[Any]:
+def _run(engine: Engine, batch: NDArray[Any], variant: int | None = None) -> NDArray[Any]:
     out = np.full(blocks_shape(engine.spec, batch.shape), 77, batch.dtype)
-    engine.run(batch, 1, out)
+    engine.run(batch, engine.spec.widest if variant is None else variant, out)
     return out
 
 
@@ -154,6 +157,37 @@ def test_a_shape_that_comes_often_goes_on_giving_the_same(engine_of: Callable[..
             assert np.array_equal(_run(engine, batch), before)
 
 
+@REAL
+@EACH_NETWORK
+@pytest.mark.parametrize("samples", SAMPLES)
+def test_every_variant_gives_what_pytorch_gives(
+    made: Callable[[str], Made], engine_of: Callable[..., Engine], name: str, network: str, samples: str
+) -> None:
+    from edgelift.forge.reference import ReferenceEngine
+
+    here = made(network)
+    engine, reference = engine_of(name, here.bundle, samples), ReferenceEngine(here.network, here.bundle.spec, samples)
+    batch = _windows((2, 12, 9), samples)
+    seen = []
+    for variant in range(0 if engine.spec.interpolates else 1, engine.spec.widest + 1):
+        found, wanted = _run(engine, batch, variant), _run(reference, batch, variant)
+        assert np.abs(found.astype(float) - wanted).max() <= (1 if samples == "uint8" else 1e-2)
+        assert np.mean(found != wanted) < (0.01 if samples == "uint8" else 2)
+        seen.append(found)
+    assert all((a != b).mean() > 0.1 for a, b in pairwise(seen)), "variants are different networks"
+
+
+@REAL
+def test_variant_0_is_bicubic_interpolation(engine_of: Callable[..., Engine], name: str) -> None:
+    from edgelift.core.resize import resize
+
+    engine = engine_of(name, samples="float32")
+    picture = _windows((1, 11, 8), "float32")
+    blocks = _run(engine, picture, 0)
+    larger = blocks[0].transpose(0, 2, 1, 3, 4).reshape(22, 16, 3)
+    assert np.abs(larger - resize(picture[0], 22, 16, "bicubic").clip(0, 255)).max() < 1e-2
+
+
 # -- against the protocol
 @ALL
 @pytest.mark.parametrize("samples", SAMPLES)
@@ -205,7 +239,7 @@ def test_what_the_protocol_does_not_allow_is_an_engine_error(engine_of: Callable
         "no row": (good[:, :0], 1, room[:, :0]),
         "another type": (good.astype(np.float32), 1, room.astype(np.float32)),
         "a large batch": (np.zeros((engine.limits.max_batch + 1, 1, 1, 3), np.uint8), 1, room),
-        "variant 0": (good, 0, room),
+        "variant -1": (good, -1, room),
         "variant 2": (good, 2, room),
         "little room": (good, 1, room[:, :-1]),
         "room of another order": (good, 1, room.reshape(1, 6, 7, 12)),

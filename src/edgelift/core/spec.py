@@ -62,6 +62,8 @@ class ModelSpec:
     task: str = "super-resolution"
     variants: tuple[str, ...] = ("full",)
     """Names of the networks inside, narrowest first; variant number 0 is interpolation and not listed."""
+    routing: dict[str, Any] = field(default_factory=dict)
+    """Of a supernet: `macs` of each variant, and the table by which regions choose one (see `runtime.anytime`)."""
     training: dict[str, Any] = field(default_factory=dict)
     """The recipe, the data's names, steps, minutes, device, and validation PSNR-Y in dB."""
     quality: dict[str, Any] = field(default_factory=dict)
@@ -98,6 +100,16 @@ class ModelSpec:
         """How many block positions `core_out` has along one input pixel."""
         return self.scale // self.shuffle
 
+    @property
+    def widest(self) -> int:
+        """The number of the widest variant, which runs where nothing else is asked for."""
+        return len(self.variants)
+
+    @property
+    def interpolates(self) -> bool:
+        """Whether engines can run variant 0, plain interpolation: wherever blocks are those of input pixels."""
+        return self.grid == 1
+
     def to_json(self) -> str:
         """The facts as they stand in a bundle."""
         return json.dumps(dataclasses.asdict(self), ensure_ascii=False, sort_keys=True)
@@ -116,7 +128,7 @@ class ModelSpec:
         if not isinstance(plain, dict):
             raise BundleError(f"the facts must be a JSON object, got {type(plain).__name__}")
         fields = {f.name: f for f in dataclasses.fields(cls)}
-        optional = {"task", "variants", "training", "quality"}
+        optional = {"task", "variants", "routing", "training", "quality"}
         if missing := sorted(set(fields) - optional - set(plain)):
             raise BundleError(f"the fact {missing[0]!r} is missing")
         if unknown := sorted(set(plain) - set(fields)):

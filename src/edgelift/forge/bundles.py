@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
+from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from edgelift.core.errors import BundleError
 from edgelift.core.metrics import psnr
 from edgelift.core.spec import ModelSpec
 from edgelift.forge.reference import ReferenceEngine
-from edgelift.io.bundle import Bundle, read_bundle, write_bundle
+from edgelift.io.bundle import Bundle, core_out, read_bundle, write_bundle
 from edgelift.nets import zoo
 from edgelift.nets.network import Network, parameters
+from edgelift.nets.supernet import Slimmable
 from edgelift.targets.onnx import export
 from edgelift.training.checkpoint import Checkpoint
 
@@ -32,7 +35,8 @@ def spec_of(network: Network, name: str, licence: str, training: dict[str, Any])
         name=name, architecture=network.architecture, config=network.config, task=network.task, scale=network.scale,
         shuffle=network.shuffle, halo=network.halo, multiple_of=network.multiple_of, padding=network.padding,
         colour=network.colour, parameters=parameters(network), macs=network.macs_per_pixel(), licence=licence,
-        training=training,
+        variants=network.variants, training=training,
+        routing={"macs": list(network.costs)} if isinstance(network, Slimmable) else {},
     )  # fmt: skip
 
 
@@ -51,24 +55,34 @@ def bundle_checkpoint(
     kept = ("recipe", "data", "pictures", "step", "seconds", "device", "best_psnr_y", "started_from")
     spec = spec_of(network, recipe["name"], licence, {key: meta.get(key) for key in kept})
     model = export(network, spec)
-    _prove(model.SerializeToString(), network, spec)
+    _prove(model, network, spec)
     return write_bundle(model, spec, path, overwrite=overwrite)
 
 
-def _prove(graph: bytes, network: Network, spec: ModelSpec) -> None:
+def _prove(model: onnx.ModelProto, network: Network, spec: ModelSpec) -> None:
+    """Raise `BundleError` unless the graph's picture, and the blocks of each variant, are those of `network`."""
     import onnx.reference
 
     rng = np.random.default_rng(0)
     side = 16 * spec.multiple_of
     picture = rng.integers(0, 256, (1, side, side, 3), np.uint8)
-    there = np.asarray(next(iter(onnx.reference.ReferenceEvaluator(graph).run(None, {"image": picture}))))
+    numbers = range(1, spec.widest + 1)
+    open_ends = onnx.ModelProto()
+    open_ends.CopyFrom(model)
+    open_ends.graph.output.extend(onnx.ValueInfoProto(name=core_out(spec, variant)) for variant in numbers)
+    larger, *cores = onnx.reference.ReferenceEvaluator(open_ends).run(None, {"image": picture})
+    engine = ReferenceEngine(network, spec)
     blocks = np.empty((1, side * spec.grid, side * spec.grid, spec.shuffle, spec.shuffle, 3), np.uint8)
-    ReferenceEngine(network, spec).run(picture, 1, blocks)
-    here = blocks.transpose(0, 1, 3, 2, 4, 5).reshape(there.shape)
+    for variant, name, there in zip(numbers, spec.variants, cores, strict=True):
+        engine.run(picture, variant, blocks)
+        ready = np.rint(np.clip(there, 0, 255)).astype(np.uint8).transpose(0, 2, 3, 1)
+        _same(ready, blocks.reshape(ready.shape), f"{spec.name} ({name})")
+    _same(larger, blocks.transpose(0, 1, 3, 2, 4, 5).reshape(larger.shape), spec.name)
+
+
+def _same(there: NDArray[np.uint8], here: NDArray[np.uint8], name: str) -> None:
     if (db := psnr(there, here)) < PARITY_DB:
-        raise BundleError(
-            f"{spec.name}: the exported graph is {db:.1f} dB from the network; at least {PARITY_DB} is asked"
-        )
+        raise BundleError(f"{name}: the exported graph is {db:.1f} dB from the network; at least {PARITY_DB} is asked")
 
 
 def network_from(bundle: Bundle) -> Network:

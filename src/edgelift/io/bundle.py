@@ -20,7 +20,7 @@ from edgelift.core.errors import BundleError, OutputError, RequestError
 from edgelift.core.resize import KERNELS
 from edgelift.core.spec import VERSION, ModelSpec
 
-__all__ = ["Bundle", "bundled", "find_bundle", "parse_bundle", "read_bundle", "write_bundle"]
+__all__ = ["Bundle", "bundled", "core_out", "find_bundle", "parse_bundle", "read_bundle", "write_bundle"]
 
 MAX_BYTES = 1 << 30
 MAX_NODES = 50_000
@@ -46,6 +46,11 @@ class Bundle:
     def graph(self) -> onnx.ModelProto:
         """The ONNX model, parsed anew."""
         return onnx.load_model_from_string(self.data)
+
+
+def core_out(spec: ModelSpec, variant: int) -> str:
+    """Name of the tensor at which the core of `variant` (from 1) ends; that of the widest leads to the picture."""
+    return CORE_OUT if variant == spec.widest else f"{CORE_OUT}.{variant}"
 
 
 def read_bundle(path: Path) -> Bundle:
@@ -105,7 +110,8 @@ def _check_graph(model: onnx.ModelProto, spec: ModelSpec) -> None:
     for values, name in ((graph.input, IMAGE), (graph.output, LARGER)):
         _check_value(values, name)
     produced = {name for node in graph.node for name in node.output}
-    if missing := [name for name in (CORE_IN, CORE_OUT) if name not in produced]:
+    ends = [core_out(spec, variant) for variant in range(1, spec.widest + 1)]
+    if missing := [name for name in (CORE_IN, *ends) if name not in produced]:
         raise BundleError(f"the graph has no tensor called {missing[0]!r}, a cut point")
     weights = sum(_elements(t) for t in graph.initializer)
     if spec.architecture != "foreign" and weights < spec.parameters:

@@ -44,6 +44,8 @@ class Network(nn.Module):
     """How many input pixels around a pixel its result depends on, or None where that is the whole picture."""
     multiple_of: int = 1
     """Picture sides are extended to a multiple of this before the network runs."""
+    variants: tuple[str, ...] = ("full",)
+    """Names of the networks inside, narrowest first; more than one in a supernet (`nets.supernet`)."""
     colour: str = "rgb"
     """`rgb`, or `y` where the network proper sees luma and colour is interpolated beside it."""
     padding: str = "zeros"
@@ -89,8 +91,8 @@ class Network(nn.Module):
 
         hooks = [m.register_forward_hook(count) for m in self.modules() if isinstance(m, nn.Conv2d | RunsAsConv)]
         try:
-            device = next(self.parameters()).device
-            self.core(torch.zeros(1, 3, side, side, device=device))
+            like = next(self.parameters())
+            self.core(torch.zeros(1, 3, side, side, device=like.device, dtype=like.dtype))
         finally:
             for hook in hooks:
                 hook.remove()

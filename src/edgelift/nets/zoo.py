@@ -17,6 +17,9 @@ ARCHITECTURES = Registry(
         "espcn": "edgelift.nets.espcn:ESPCN",
         "espcn-rgb": "edgelift.nets.espcn:ESPCNRGB",
         "fsrcnn": "edgelift.nets.fsrcnn:FSRCNN",
+        "plain": "edgelift.nets.plain:Plain",
+        "slim-fsrcnn": "edgelift.nets.supernet:SlimFSRCNN",
+        "slim-plain": "edgelift.nets.supernet:SlimPlain",
     },
 )
 
@@ -37,5 +40,6 @@ def _check_numbers(config: dict[str, Any]) -> None:
     """Raise `ValueError` for a number that no network can have; what is text the network checks itself."""
     for name, value in config.items():
         least = 0 if name == "layers" else 1
-        if not isinstance(value, str) and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-            raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+        for one in value if isinstance(value, list | tuple) else [value]:
+            if not isinstance(one, str) and (isinstance(one, bool) or not isinstance(one, int) or one < least):
+                raise ValueError(f"{name} must be a whole number of at least {least}, got {one!r}")

@@ -92,7 +92,8 @@ class Engine(Protocol):
     precision: str
 
     def run(self, batch: NDArray[Any], variant: int, out: NDArray[Any]) -> None:
-        """Run windows (N × h × w × 3, C order) through `variant` (from 1) and fill `out`, shaped `blocks_shape`.
+        """Run windows (N × h × w × 3, C order) through `variant` (from 1, 0 for interpolation) and fill `out`, shaped
+        `blocks_shape`.
 
         Raises `EngineError`, and `EngineMemoryError` where smaller windows may fit. May be called from several threads at once.
         """
@@ -151,8 +152,9 @@ def check_run(engine: Engine, batch: NDArray[Any], variant: int, out: NDArray[An
         raise EngineError(f"this engine runs windows of {limits.shapes}, got {batch.shape[1:3]}")
     if batch.shape[1] % spec.multiple_of or batch.shape[2] % spec.multiple_of:
         raise EngineError(f"window sides must be multiples of {spec.multiple_of}, got {batch.shape[1:3]}")
-    if not 1 <= variant <= len(spec.variants):
-        raise EngineError(f"{spec.name} has the variants 1 to {len(spec.variants)}, got {variant}")
+    least = 0 if spec.interpolates else 1
+    if not least <= variant <= spec.widest:
+        raise EngineError(f"{spec.name} has the variants {least} to {spec.widest}, got {variant}")
     if out.shape != blocks_shape(spec, batch.shape) or out.dtype != batch.dtype or not out.flags.carray:
         raise EngineError(
             f"expected writable room in C order for {blocks_shape(spec, batch.shape)} {samples}, "

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from edgelift.core.errors import RequestError
 from edgelift.core.spec import ModelSpec
 from edgelift.nets.network import Network
+from edgelift.nets.supernet import Slimmable
 
 __all__ = ["export"]
 
@@ -100,6 +101,64 @@ def _restore_bias(graph: onnx.GraphProto, name: str, value: np.ndarray) -> bool:
     return True
 
 
+def _ready(network: Network) -> Network:
+    """`network` in the form that runs, for pictures in 0 … 255; changed in place."""
+    network.fold()
+    network.scale_range(255.0)
+    return network
+
+
+def _core(network: Network) -> onnx.GraphProto:
+    graph = _core_graph(network)
+    _strip_notes(graph)
+    _name_weights(graph, network.state_dict())
+    return graph
+
+
+FULL = "full."
+"""Before the names of a supernet's weights; those of a subnet, which is a network of its own, lack it."""
+
+
+def _add_subnet(core: onnx.GraphProto, subnet: onnx.GraphProto, variant: int, name: str) -> None:
+    """Put `subnet` into `core`, beside the widest network: its weights as slices of those that are there.
+
+    Its core ends in `core_out.VARIANT`. Raises `RequestError` where a weight is no leading part of the whole one's.
+    """
+    held = {t.name: numpy_helper.to_array(t) for t in core.initializer}
+    names = {"core_in": "core_in", "core_out": f"core_out.{variant}"}
+    for tensor in subnet.initializer:
+        value, whole = numpy_helper.to_array(tensor), held.get(FULL + tensor.name, held.get(tensor.name))
+        label = FULL + tensor.name if FULL + tensor.name in held else tensor.name
+        if whole is not None and whole.shape == value.shape and np.array_equal(whole, value):
+            names[tensor.name] = label
+            continue
+        names[tensor.name] = f"{name}/{tensor.name}"
+        if whole is None:
+            core.initializer.append(numpy_helper.from_array(value, names[tensor.name]))
+            continue
+        at = tuple(slice(n) for n in value.shape)
+        if whole.ndim != value.ndim or not np.array_equal(whole[at], value):
+            raise RequestError(f"the weights {tensor.name!r} of {name} are no part of the whole network's")
+        core.node.append(_slice(core, label, value.shape, names[tensor.name]))
+    for node in subnet.node:
+        node.name = f"{name}/{node.name}"
+        node.input[:] = [names.get(given, f"{name}/{given}") if given else "" for given in node.input]
+        node.output[:] = [names.get(given, f"{name}/{given}") for given in node.output]
+    core.node.extend(subnet.node)
+
+
+def _slice(core: onnx.GraphProto, whole: str, shape: tuple[int, ...], out: str) -> onnx.NodeProto:
+    """A node that cuts the part of that shape at the beginning of every axis."""
+    ends = "x".join(map(str, shape))
+    there = {t.name for t in core.initializer}
+    for name, values in (("zeros", [0] * len(shape)), ("axes", list(range(len(shape)))), ("ends", shape)):
+        label = f"{name}/{ends}" if name == "ends" else f"{name}/{len(shape)}"
+        if label not in there:
+            core.initializer.append(numpy_helper.from_array(np.array(values, np.int64), label))
+    inputs = [whole, f"zeros/{len(shape)}", f"ends/{ends}", f"axes/{len(shape)}"]
+    return helper.make_node("Slice", inputs, [out], name=out)
+
+
 def export(network: Network, spec: ModelSpec) -> onnx.ModelProto:
     """The whole graph of `network`, without facts; `io.bundle.write_bundle` adds `spec` and checks both.
 
@@ -107,12 +166,11 @@ def export(network: Network, spec: ModelSpec) -> onnx.ModelProto:
     """
     if not network.homogeneous:
         raise RequestError(f"{network.architecture}: only networks with ReLU-like activations can be exported so far")
-    network = copy.deepcopy(network).cpu().eval()
-    network.fold()
-    network.scale_range(255.0)
-    core = _core_graph(network)
-    _strip_notes(core)
-    _name_weights(core, network.state_dict())
+    network = _ready(copy.deepcopy(network).cpu().eval())
+    core = _core(network)
+    if isinstance(network, Slimmable):
+        for variant, name in enumerate(network.variants[:-1], 1):
+            _add_subnet(core, _core(network.subnet(variant)), variant, name)
     before = [
         helper.make_node("Cast", ["image"], ["image_float"], to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["image_float"], ["core_in"], perm=[0, 3, 1, 2]),

@@ -53,9 +53,12 @@ class Measured:
     variant: int = 1
 
     def __post_init__(self) -> None:
-        whole = (self.batch, self.height, self.width, self.variant)
+        whole = (self.batch, self.height, self.width, self.variant + 1 if type(self.variant) is int else self.variant)
         if not all(type(n) is int and 1 <= n <= MAX_SIDE for n in whole):
-            raise RequestError(f"batch, height, width and variant are whole numbers from 1 to {MAX_SIDE}, got {whole}")
+            given = (self.batch, self.height, self.width, self.variant)
+            raise RequestError(
+                f"batch, height and width are whole numbers from 1 to {MAX_SIDE}, variant from 0, got {given}"
+            )
         if isinstance(self.seconds, bool) or not isinstance(self.seconds, int | float):
             raise RequestError(f"seconds are a number, got {self.seconds!r}")
         if not 1e-12 < self.seconds < 1e9:  # NaN is neither

@@ -15,6 +15,7 @@ def _show(progress: Progress) -> None:
     if progress.psnr_y is not None:
         print(
             f"step {progress.step}  {progress.done:.1%}  loss {progress.loss:.5f}  {progress.psnr_y:.3f} dB  "
+            f"{'(' + ' '.join(f'{e:.3f}' for e in progress.each) + ')  ' if len(progress.each) > 1 else ''}"
             f"{progress.seconds_left / 60:.1f} min left",
             flush=True,
         )

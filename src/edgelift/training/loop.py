@@ -16,18 +16,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgelift.core.errors import TrainingError
 from edgelift.core.metrics import psnr_y
 from edgelift.nets import zoo
 from edgelift.nets.network import Network, parameters
+from edgelift.nets.supernet import Slimmable
 from edgelift.training.checkpoint import Checkpoint
 from edgelift.training.data import Pair, Patches, find_pictures, load_pairs, split
 from edgelift.training.losses import LOSSES
 from edgelift.training.recipe import Recipe, TrainPart
 
-__all__ = ["Progress", "learning_rate", "train", "validate"]
+__all__ = ["Progress", "learning_rate", "train", "validate", "validate_all"]
 
 VALIDATION_SIDE = 512
 """Validation pictures are cut to at most this many pixels a side, from their middle: enough to rank two checkpoints."""
@@ -49,7 +51,9 @@ class Progress:
     loss: float
     """Mean training loss since the last report."""
     psnr_y: float | None
-    """Validation PSNR-Y in dB, where this report follows a validation."""
+    """Validation PSNR-Y in dB, where this report follows a validation; the mean of a supernet's subnets."""
+    each: tuple[float, ...] = ()
+    """That of each subnet."""
 
 
 def learning_rate(part: TrainPart, done: float) -> float:
@@ -59,6 +63,31 @@ def learning_rate(part: TrainPart, done: float) -> float:
     if part.schedule == "step":
         return max(part.final_lr, part.lr * 0.5 ** math.floor(min(done, 0.999) * 5))
     return part.final_lr + (part.lr - part.final_lr) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+def _chances(network: Network, power: float) -> NDArray[np.float64] | None:
+    """How likely each subnet of a supernet is to be drawn; None for one network."""
+    if not isinstance(network, Slimmable):
+        return None
+    weights = np.array(network.costs, np.float64) ** power
+    return np.asarray(weights / weights.sum())
+
+
+def _draw(network: Network, chances: NDArray[np.float64] | None, seed: int, step: int) -> None:
+    """Choose the subnet that a step trains: by (seed, step) alone, so that a resumed run goes on alike."""
+    if chances is not None and isinstance(network, Slimmable):
+        network.active = 1 + int(np.random.default_rng([seed, step, 1]).choice(len(chances), p=chances))
+
+
+def validate_all(network: Network, pairs: Sequence[Pair], device: torch.device) -> list[float]:
+    """`validate` of each subnet, narrowest first; of the network itself where it is one."""
+    if not isinstance(network, Slimmable):
+        return [validate(network, pairs, device)]
+    scores = []
+    for variant in range(1, len(network.variants) + 1):
+        network.active = variant
+        scores.append(validate(network, pairs, device))
+    return scores
 
 
 @torch.no_grad()
@@ -125,6 +154,7 @@ def train(
     # -- begin, or go on
     last, best = run / "last.pt", run / "best.pt"
     step, seconds, best_psnr, history, origin = 0, 0.0, -math.inf, [], ""
+    psnr_each: list[float] = []
     if last.exists():
         saved = Checkpoint.load(last)
         if saved.meta["recipe"] != recipe.as_dict():
@@ -134,6 +164,7 @@ def train(
         averaged.load_state_dict(saved.weights)
         step, seconds = saved.meta["step"], saved.meta["seconds"]
         best_psnr, history = saved.meta["best_psnr_y"], saved.meta["history"]
+        psnr_each = saved.meta.get("psnr_y_each", [])
         origin = saved.meta["started_from"]
         say(f"going on at step {step}, {seconds / 60:.1f} minutes trained, best {best_psnr:.3f} dB")
     elif start is not None:
@@ -150,7 +181,7 @@ def train(
             "recipe": recipe.as_dict(), "step": step, "seconds": round(seconds, 1), "minutes": minutes,
             "device": _device_name(where), "data": sorted({p.parent.name for p in paths}), "pictures": len(training),
             "psnr_y": history[-1][1] if history else None, "best_psnr_y": best_psnr, "history": history,
-            "started_from": origin,
+            "psnr_y_each": psnr_each, "started_from": origin,
         }  # fmt: skip
         weights = {name: value.cpu() for name, value in averaged.state_dict().items()}
         resume = {"network": network.state_dict(), "optimiser": optimiser.state_dict()} if state else {}
@@ -158,6 +189,7 @@ def train(
 
     # -- the loop
     losses: list[float] = []
+    chances = _chances(network, part.sampling)
     clock = time.monotonic()
     autocast = torch.autocast(where.type, torch.bfloat16, enabled=part.precision == "bf16")
     while (done := share()) < 1:
@@ -165,6 +197,7 @@ def train(
         for group in optimiser.param_groups:
             group["lr"] = rate
         low, high = (t.to(where, torch.float32, memory_format=torch.channels_last) / 255 for t in patches(step))
+        _draw(network, chances, part.seed, step)
         with autocast:
             result = network(low)
         loss = LOSSES[part.loss](result.float(), high)
@@ -186,14 +219,16 @@ def train(
 
         stopped = stop()
         if step % part.validate_every == 0 or share() >= 1 or stopped:
-            score = validate(averaged, checks, where)
+            each = validate_all(averaged, checks, where)
+            score = float(np.mean(each))
             history.append([step, round(score, 4), round(float(np.mean(losses)), 6)])
+            psnr_each = [round(s, 4) for s in each]
             if score > best_psnr:
                 best_psnr = score
                 checkpoint(state=False).save(best)
             checkpoint(state=True).save(last)
             left = max(0.0, seconds * (1 / max(share(), 1e-9) - 1))
-            report(Progress(step, min(share(), 1), seconds, left, float(np.mean(losses)), score))
+            report(Progress(step, min(share(), 1), seconds, left, float(np.mean(losses)), score, tuple(each)))
             losses.clear()
             clock = time.monotonic()  # validation is not training time
         elif step % 100 == 0:

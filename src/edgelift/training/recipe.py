@@ -57,6 +57,9 @@ class TrainPart:
     precision: str = "f32"
     """`f32`, or `bf16` for autocast."""
     validate_every: int = 2000
+    sampling: float = 2.0
+    """Of supernets: each step trains one subnet, drawn with a probability in proportion to its multiply-adds to this power
+    ("computation-aware sampling", ARM, Chen et al. 2022)."""
     start: str = ""
     """Name of a recipe whose best checkpoint gives the weights to start from, where shapes match."""
 
@@ -99,7 +102,7 @@ def _part(kind: type[Any], table: dict[str, Any], where: str) -> Any:
             raise RecipeError(f"{where}.{name}: must be above 0, got {value!r}")
         if name in _SHARES and not 0 <= value < 1:
             raise RecipeError(f"{where}.{name}: must be at least 0 and below 1, got {value!r}")
-        if name == "seed" and value < 0:
+        if name in ("seed", "sampling") and not value >= 0:
             raise RecipeError(f"{where}.{name}: must be at least 0, got {value!r}")
     return kind(**table)
 

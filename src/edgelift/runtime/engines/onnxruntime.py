@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import tempfile
+import threading
+from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar
 
 from numpy.typing import NDArray
@@ -12,6 +17,7 @@ from edgelift.core.errors import EngineError, EngineMissingError, RequestError
 from edgelift.io.blocks import blocks_model
 from edgelift.io.bundle import Bundle
 from edgelift.runtime.engine import Availability, Device, Limits, Options, check_run, engine_error
+from edgelift.runtime.probe import NodeTime
 
 __all__ = ["ONNXRuntimeEngine"]
 
@@ -55,12 +61,9 @@ class ONNXRuntimeEngine:
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = options.threads
         settings.log_severity_level = 3  # errors come as exceptions
-        graph = blocks_model(bundle, options.samples).SerializeToString()
-        self._session: Any
-        try:
-            self._session = onnxruntime.InferenceSession(graph, settings, providers=[PROVIDERS[self.device]])
-        except _errors() as exc:
-            raise engine_error(f"ONNX Runtime cannot load {self.spec.name}: {exc}", exc) from exc
+        self._bundle, self._settings, self._lock, self._closed = bundle, settings, threading.Lock(), False
+        self._sessions: dict[int, Any] = {}
+        self._session(self.spec.widest)
 
     @classmethod
     def available(cls) -> Availability:
@@ -75,13 +78,29 @@ class ONNXRuntimeEngine:
         devices = tuple(Device(name, p, ("f32",), "f32") for name, p in PROVIDERS.items() if p in there)
         return Availability(cls.name, onnxruntime.__version__, devices)
 
+    def _session(self, variant: int) -> Any:
+        """The session for `variant`, made when it is first asked for."""
+        import onnxruntime
+
+        with self._lock:
+            if self._closed:
+                raise EngineError("this engine has been closed")
+            if variant not in self._sessions:
+                graph = blocks_model(self._bundle, self._samples, variant).SerializeToString()
+                try:
+                    self._sessions[variant] = onnxruntime.InferenceSession(
+                        graph, self._settings, providers=[PROVIDERS[self.device]]
+                    )
+                except _errors() as exc:
+                    raise engine_error(f"ONNX Runtime cannot load {self.spec.name}: {exc}", exc) from exc
+            return self._sessions[variant]
+
     def run(self, batch: NDArray[Any], variant: int, out: NDArray[Any]) -> None:
         """See `Engine.run`."""
         check_run(self, batch, variant, out, self._samples)
-        if self._session is None:
-            raise EngineError("this engine has been closed")
+        session = self._session(variant)
         try:
-            (blocks,) = self._session.run(None, {"image": batch})
+            (blocks,) = session.run(None, {"image": batch})
         except _errors() as exc:
             raise engine_error(f"ONNX Runtime failed on windows of {batch.shape}: {exc}", exc) from exc
         if blocks.size != out.size:
@@ -89,5 +108,77 @@ class ONNXRuntimeEngine:
         out.reshape(blocks.shape)[...] = blocks
 
     def close(self) -> None:
-        """Release the session."""
-        self._session = None
+        """Release the sessions."""
+        with self._lock:
+            self._closed = True
+            self._sessions.clear()
+
+    def probe(self, graph: bytes, inputs: Mapping[str, NDArray[Any]], *, count: bool = False) -> _Probe:
+        """See `runtime.probe.Probing`."""
+        return _Probe(graph, inputs, PROVIDERS[self.device], self._settings.intra_op_num_threads, count)
+
+
+class _Probe:
+    """See `runtime.probe.Probe`. ONNX Runtime writes its counters to a file, which lies in a temporary folder."""
+
+    def __init__(
+        self, graph: bytes, inputs: Mapping[str, NDArray[Any]], provider: str, threads: int, count: bool
+    ) -> None:
+        import onnxruntime
+
+        self._folder = tempfile.TemporaryDirectory(prefix="edgelift-") if count else None
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = threads
+        settings.log_severity_level = 3  # errors come as exceptions
+        if self._folder is not None:
+            settings.enable_profiling = True
+            settings.profile_file_prefix = str(Path(self._folder.name) / "run")
+        self._session: Any = None
+        self._bound: Any = None
+        try:
+            self._session = onnxruntime.InferenceSession(graph, settings, providers=[provider])
+            self._bound = self._session.io_binding()
+            for name, values in inputs.items():
+                self._bound.bind_cpu_input(name, values)
+            for output in self._session.get_outputs():
+                self._bound.bind_output(output.name)
+        except _errors() as exc:
+            self.close()
+            raise engine_error(f"ONNX Runtime cannot load this graph: {exc}", exc) from exc
+
+    def run(self) -> None:
+        """See `Probe.run`."""
+        if self._session is None:
+            raise EngineError("this probe has been closed")
+        try:
+            self._session.run_with_iobinding(self._bound)
+        except _errors() as exc:
+            raise engine_error(f"ONNX Runtime failed on a graph that was probed: {exc}", exc) from exc
+
+    def counted(self) -> list[list[NodeTime]]:
+        """See `Probe.counted`."""
+        if self._session is None or self._folder is None:
+            return []
+        file = Path(self._session.end_profiling())
+        return _runs(json.loads(file.read_text(encoding="utf-8")))
+
+    def close(self) -> None:
+        """Release the session and remove the file."""
+        self._session = self._bound = None
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+
+def _runs(events: list[dict[str, Any]]) -> list[list[NodeTime]]:
+    """Operators by run: in a trace they stand before the event of the run that they belong to."""
+    runs, here = list[list[NodeTime]](), list[NodeTime]()
+    for event in events:
+        if event.get("name") == "model_run":
+            runs.append(here)
+            here = []
+        elif event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+            name = event["name"].removesuffix("_kernel_time")
+            origin = name.removesuffix("_nchwc")  # convolutions in blocked layout are called so
+            here.append(NodeTime(name, event["args"]["op_name"], event["dur"] / 1e6, (origin,)))
+    return runs

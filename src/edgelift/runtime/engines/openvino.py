@@ -11,6 +11,7 @@ import queue
 import sys
 import threading
 from collections import Counter
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, ClassVar
 
@@ -22,6 +23,7 @@ from edgelift.io.blocks import blocks_model
 from edgelift.io.bundle import Bundle
 from edgelift.runtime.engine import Availability, Device, Limits, Options, check_run, engine_error
 from edgelift.runtime.hardware import cache_folder, has_amx
+from edgelift.runtime.probe import NodeTime
 
 __all__ = ["OpenVINOEngine"]
 
@@ -103,11 +105,13 @@ class OpenVINOEngine:
         self._config = {"INFERENCE_PRECISION_HINT": HINTS[self.precision], "PERFORMANCE_HINT": "LATENCY"}
         if options.threads and self.device == "CPU":
             self._config["INFERENCE_NUM_THREADS"] = str(options.threads)
-        self._graph = blocks_model(bundle, options.samples).SerializeToString()
+        self._bundle = bundle
         self._lock = threading.Lock()
         self._seen: Counter[tuple[int, ...]] = Counter()
         self._static: dict[tuple[int, ...], _Compiled] = {}
-        self._free: _Compiled | None = self._compile(None)
+        self._free: dict[int, _Compiled] = {}
+        self._closed = False
+        self._free[bundle.spec.widest] = self._compile(bundle.spec.widest, None)
 
     @classmethod
     def available(cls) -> Availability:
@@ -123,9 +127,9 @@ class OpenVINOEngine:
 
         return Availability(cls.name, get_version(), devices, "" if devices else "installed, but finds no device")
 
-    def _compile(self, shape: tuple[int, ...] | None) -> _Compiled:
+    def _compile(self, variant: int, shape: tuple[int, ...] | None) -> _Compiled:
         try:
-            model = _core().read_model(self._graph)
+            model = _core().read_model(self._graph(variant))
             if shape is not None:
                 model.reshape(list(shape))
             return _Compiled(_core().compile_model(model, self.device, self._config))
@@ -134,23 +138,30 @@ class OpenVINOEngine:
                 f"OpenVINO cannot compile {self.spec.name} for {self.device}: {_line(exc)}", exc
             ) from exc
 
-    def _model_for(self, shape: tuple[int, ...]) -> _Compiled:
+    def _graph(self, variant: int) -> bytes:
+        return bytes(blocks_model(self._bundle, self._samples, variant).SerializeToString())
+
+    def _model_for(self, variant: int, shape: tuple[int, ...]) -> _Compiled:
+        key = (variant, *shape)
         with self._lock:
-            if self._free is None:
+            if self._closed:
                 raise EngineError("this engine has been closed")
-            self._seen[shape] += 1
-            if shape in self._static:
-                return self._static[shape]
-            if self._seen[shape] <= OFTEN:
-                return self._free
+            self._seen[key] += 1
+            if key in self._static:
+                return self._static[key]
+            # The windows of a supernet have many shapes, each of which comes seldom: none of them is worth compiling.
+            if self._seen[key] <= OFTEN or (self.spec.widest > 1 and variant != self.spec.widest):
+                if variant not in self._free:
+                    self._free[variant] = self._compile(variant, None)
+                return self._free[variant]
             if len(self._static) == MAX_STATIC:
                 del self._static[next(iter(self._static))]
-            return self._static.setdefault(shape, self._compile(shape))
+            return self._static.setdefault(key, self._compile(variant, shape))
 
     def run(self, batch: NDArray[Any], variant: int, out: NDArray[Any]) -> None:
         """See `Engine.run`."""
         check_run(self, batch, variant, out, self._samples)
-        compiled = self._model_for(batch.shape)
+        compiled = self._model_for(variant, batch.shape)
         flat = out.reshape(*out.shape[:3], -1)
         try:
             compiled.run(batch, flat)
@@ -160,8 +171,70 @@ class OpenVINOEngine:
     def close(self) -> None:
         """Release the compiled models."""
         with self._lock:
-            self._free = None
+            self._closed = True
+            self._free.clear()
             self._static.clear()
+
+    def probe(self, graph: bytes, inputs: Mapping[str, NDArray[Any]], *, count: bool = False) -> _Probe:
+        """See `runtime.probe.Probing`."""
+        return _Probe(graph, inputs, self.device, {**self._config, "PERF_COUNT": "YES" if count else "NO"})
+
+
+class _Probe:
+    """See `runtime.probe.Probe`. Its compiled graph is not kept in the cache folder: each is needed once."""
+
+    def __init__(self, graph: bytes, inputs: Mapping[str, NDArray[Any]], device: str, config: dict[str, str]) -> None:
+        from openvino import Tensor
+
+        self._count, self._runs = config["PERF_COUNT"] == "YES", list[list[NodeTime]]()
+        self._held = {name: np.require(values, requirements=["C", "W"]) for name, values in inputs.items()}
+        try:
+            model = _core().read_model(graph)
+            model.reshape({name: list(values.shape) for name, values in self._held.items()})
+            self._model: Any = _core().compile_model(model, device, {**config, "CACHE_DIR": ""})
+            self._request: Any = self._model.create_infer_request()
+            for name, values in self._held.items():
+                self._request.set_tensor(name, Tensor(values, shared_memory=True))
+            self._origins = self._origins_of_nodes() if self._count else {}
+        except (RuntimeError, MemoryError) as exc:
+            raise engine_error(f"OpenVINO cannot compile this graph for {device}: {_line(exc)}", exc) from exc
+
+    def _origins_of_nodes(self) -> dict[str, tuple[str, ...]]:
+        """Engine's node -> the graph's nodes that were joined in it."""
+        found = {}
+        for node in self._model.get_runtime_model().get_ordered_ops():
+            facts = node.get_rt_info()
+            if "originalLayersNames" in facts:
+                names = str(facts["originalLayersNames"].astype(str)).split(",")
+                found[node.get_friendly_name()] = tuple(name for name in names if name)
+        return found
+
+    def run(self) -> None:
+        """See `Probe.run`."""
+        if self._request is None:
+            raise EngineError("this probe has been closed")
+        try:
+            self._request.infer()
+            if self._count:
+                self._runs.append(self._nodes())
+        except (RuntimeError, MemoryError) as exc:
+            raise engine_error(f"OpenVINO failed on a graph that was probed: {_line(exc)}", exc) from exc
+
+    def _nodes(self) -> list[NodeTime]:
+        """Of the last run; operators that were joined to another did not run by themselves and are left out."""
+        return [
+            NodeTime(row.node_name, row.node_type, row.real_time.total_seconds(), self._origins.get(row.node_name, ()))
+            for row in self._request.get_profiling_info()
+            if row.status.name == "EXECUTED"
+        ]
+
+    def counted(self) -> list[list[NodeTime]]:
+        """See `Probe.counted`."""
+        return self._runs
+
+    def close(self) -> None:
+        """Release the compiled graph."""
+        self._request = self._model = None
 
 
 def _line(exc: BaseException) -> str:

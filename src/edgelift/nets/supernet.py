@@ -1,0 +1,116 @@
+"""Slimmable supernets: networks of several widths that share one set of weights (Yu et al., "Slimmable neural networks",
+ICLR 2019; for super-resolution ARM, Chen et al., ECCV 2022).
+
+A subnet of width w is the backbone built with w channels, its weights the leading part of the widest one's along every
+axis: a narrower convolution uses the first filters, and of those the first inputs. So every architecture with a number of
+`channels` is a backbone, and nothing in it has to know.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from edgelift.nets.fsrcnn import FSRCNN
+from edgelift.nets.network import Network
+from edgelift.nets.plain import Plain
+
+__all__ = ["SlimFSRCNN", "SlimPlain", "Slimmable", "leading"]
+
+
+def leading(value: Tensor, shape: Sequence[int]) -> Tensor:
+    """The part of `value` at the beginning of every axis that has that shape; a view."""
+    return value[tuple(slice(n) for n in shape)]
+
+
+class Slimmable(Network):
+    """Base of supernets: a subclass says which backbone. `widths` rise; the last is the whole network.
+
+    `active` is the subnet that runs, counted from 1; the widest unless it is set.
+    """
+
+    def __init__(self, backbone: type[Network], widths: Sequence[int], config: dict[str, Any]) -> None:
+        super().__init__()
+        widths = [int(w) for w in widths]
+        if len(widths) < 2 or widths != sorted(set(widths)):
+            raise ValueError(f"a supernet has at least two widths, rising; got {widths}")
+        self.full = backbone(channels=widths[-1], **config)
+        self.config = {"widths": widths, **config}
+        # Kept out of the modules: their weights are never used, only their form.
+        self._forms = tuple(backbone(channels=width, **config) for width in widths[:-1])
+        self.variants = tuple(f"w{width}" for width in widths)
+        self.active = len(widths)
+        for fact in ("scale", "shuffle", "halo", "multiple_of", "colour", "padding"):
+            setattr(self, fact, getattr(self.full, fact))
+
+    def core(self, x: Tensor) -> Tensor:
+        """Blocks of the larger picture, by the active subnet."""
+        if self.active == len(self.variants):
+            return self.full.core(x)
+        form = self._forms[self.active - 1]
+        own = {**dict(self.full.named_parameters()), **dict(self.full.named_buffers())}
+        parts = {**dict(form.named_parameters()), **dict(form.named_buffers())}
+        weights = {f"_core.{name}": leading(own[name], value.shape) for name, value in parts.items()}
+        out: Tensor = functional_call(_AsModule(form), weights, (x,))
+        return out
+
+    def subnet(self, variant: int) -> Network:
+        """A network of its own with a copy of the weights of subnet `variant`, from 1."""
+        form = copy.deepcopy((*self._forms, self.full)[variant - 1])
+        own = self.full.state_dict()
+        form.load_state_dict({name: leading(own[name], value.shape) for name, value in form.state_dict().items()})
+        return form.eval()
+
+    def fold(self) -> None:
+        """See `Network.fold`."""
+        super().fold()
+        for form in self._forms:
+            form.fold()
+
+    @property
+    def costs(self) -> tuple[int, ...]:
+        """Multiply-adds for one input pixel of each subnet."""
+        return (*(form.macs_per_pixel() for form in self._forms), self.full.macs_per_pixel())
+
+
+class _AsModule(torch.nn.Module):
+    """Gives `core` the call that `functional_call` makes."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self._core = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._core.core(x)
+
+
+class SlimPlain(Slimmable):
+    """A supernet of `nets.plain`: 3×3 convolutions and ReLU, what CPUs and NPUs like; widths are multiples of 16."""
+
+    architecture = "slim-plain"
+
+    def __init__(
+        self, scale: int = 4, widths: Sequence[int] = (16, 32, 48), layers: int = 5, padding: str = "zeros"
+    ) -> None:
+        super().__init__(Plain, widths, {"scale": scale, "layers": layers, "padding": padding})
+
+
+class SlimFSRCNN(Slimmable):
+    """A supernet of FSRCNN (on Y) with the widths of ARM; `shrunk` and `layers` are those of FSRCNN."""
+
+    architecture = "slim-fsrcnn"
+
+    def __init__(
+        self,
+        scale: int = 4,
+        widths: Sequence[int] = (16, 36, 56),
+        shrunk: int = 12,
+        layers: int = 4,
+        padding: str = "zeros",
+    ) -> None:
+        super().__init__(FSRCNN, widths, {"scale": scale, "shrunk": shrunk, "layers": layers, "padding": padding})
