@@ -70,7 +70,7 @@ def _prove(model: onnx.ModelProto, network: Network, spec: ModelSpec) -> None:
     open_ends = onnx.ModelProto()
     open_ends.CopyFrom(model)
     open_ends.graph.output.extend(onnx.ValueInfoProto(name=core_out(spec, variant)) for variant in numbers)
-    larger, *cores = onnx.reference.ReferenceEvaluator(open_ends).run(None, {"image": picture})
+    larger, *cores = map(np.asarray, onnx.reference.ReferenceEvaluator(open_ends).run(None, {"image": picture}))
     engine = ReferenceEngine(network, spec)
     blocks = np.empty((1, side * spec.grid, side * spec.grid, spec.shuffle, spec.shuffle, 3), np.uint8)
     for variant, name, there in zip(numbers, spec.variants, cores, strict=True):

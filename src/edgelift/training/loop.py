@@ -27,7 +27,7 @@ from edgelift.nets.supernet import Slimmable
 from edgelift.training.checkpoint import Checkpoint
 from edgelift.training.data import Pair, Patches, find_pictures, load_pairs, split
 from edgelift.training.losses import LOSSES
-from edgelift.training.recipe import Recipe, TrainPart
+from edgelift.training.recipe import Recipe, TrainPart, recipe_from
 
 __all__ = ["Progress", "learning_rate", "train", "validate", "validate_all"]
 
@@ -157,7 +157,7 @@ def train(
     psnr_each: list[float] = []
     if last.exists():
         saved = Checkpoint.load(last)
-        if saved.meta["recipe"] != recipe.as_dict():
+        if recipe_from(saved.meta["recipe"]) != recipe:  # a run that began before a field was added goes on
             raise TrainingError(f"{run} holds a run of another recipe; give another folder or remove it")
         network.load_state_dict(saved.state["network"])
         optimiser.load_state_dict(saved.state["optimiser"])
