@@ -62,6 +62,15 @@ except SystemExit as end:
     assert not end.code
 """
 
+EVERY_MODULE = """
+import importlib, pkgutil
+import edgelift.evaluate as room
+names = [module.name for module in pkgutil.walk_packages(room.__path__, room.__name__ + ".")]
+assert "edgelift.evaluate.plots" in names and "edgelift.evaluate.profile.page" in names
+for name in names:
+    importlib.import_module(name)
+"""
+
 # Looks like a machine on which the packages BLOCKED are not installed: every finder answers that they are not there.
 WITHOUT = """
 import importlib, pkgutil, sys
@@ -85,6 +94,10 @@ def test_help_loads_the_command_line_only() -> None:
     assert loaded_by(HELP) <= installed_with("typer", "click", "rich")
 
 
+def test_measuring_loads_neither_pytorch_nor_matplotlib_nor_an_engine_before_it_needs_them() -> None:
+    assert loaded_by(EVERY_MODULE) <= installed_with("numpy", "onnx", "pyvips[binary]")
+
+
 @pytest.mark.parametrize(
     ("room", "needs"),
     [
@@ -92,6 +105,7 @@ def test_help_loads_the_command_line_only() -> None:
         ("tiling", ["numpy"]),
         ("io", ["numpy", "onnx", "pyvips[binary]"]),
         ("runtime", ["numpy", "onnx", "pyvips[binary]"]),  # no engine among them
+        ("evaluate", ["numpy", "onnx", "pyvips[binary]"]),  # no matplotlib: plots are left out where it is absent
         ("nets", ["numpy", "torch"]),
         ("training", ["numpy", "pillow", "torch"]),
         ("cli", ["click", "rich", "typer"]),

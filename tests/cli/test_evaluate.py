@@ -88,6 +88,13 @@ def test_what_is_bad_is_named_and_the_rest_is_measured(edgelift, references: Pat
     assert "is not a picture" in second
 
 
+def test_without_any_model_there_is_no_table(edgelift, references: Path) -> None:
+    said = edgelift("evaluate", "fsrcnn-x3", "--hr", references, "-s", 2)
+    assert said.code == 2
+    assert said.out == ""
+    assert "enlarges ×3, not ×2" in said.err
+
+
 def test_hostile_names_are_spelled_out(edgelift, references: Path, tmp_path: Path) -> None:
     (references / "one.png").rename(references / "[red]<b>\x1b[2J\u202e.png")
     (references / "two.png").rename(references / "\udcff[.png")

@@ -20,8 +20,17 @@ from edgelift.io.bundle import bundled
 def test_help_names_every_command(edgelift) -> None:
     said = edgelift("--help")
     assert said.code == 0
-    for command in ("upscale", "models", "devices", "train", "export"):
-        assert command in said.out
+    listed = {line.split()[0] for line in said.out.partition("Commands:")[2].splitlines() if line.strip()}
+    measuring = {"evaluate", "niqe", "score", "profile"}
+    assert {"upscale", "plan", "models", "devices", "train", "export"} | measuring <= listed
+
+
+@pytest.mark.parametrize("command", ["evaluate", "niqe", "score", "profile"])
+def test_measuring_commands_explain_themselves(edgelift, command: str) -> None:
+    said = edgelift(command, "--help")
+    assert (said.code, said.err) == (0, "")
+    assert "--json" in said.out
+    assert edgelift(command).code == 2  # there is always something to name
 
 
 def test_version(edgelift) -> None:

@@ -130,6 +130,24 @@ def test_networks_and_their_tiles(edgelift, folder: Path) -> None:
     assert len({row["niqe_avg"] for row in rows[:4]}) == 1  # neither tiles nor jobs change the result
 
 
+def test_merges_are_a_column_of_the_grid(edgelift, folder: Path) -> None:
+    if not any(importlib.util.find_spec(name) for name in ("openvino", "onnxruntime")):
+        pytest.skip("no engine is installed")
+    words = ["-m", "fsrcnn-x3", "-m", "bicubic", "--tile", "64x64", "--merge", "crop", "--merge", "naive"]
+    said = edgelift("score", folder, *words, "--json")
+    assert said.code == 0, said.err
+    rows = json.loads(said.out)["rows"]
+    assert [(row["model"], row["merge"]) for row in rows] == [
+        ("fsrcnn-x3", "crop"), ("fsrcnn-x3", "naive"), ("bicubic", None)
+    ]  # fmt: skip
+    assert rows[0]["niqe_avg"] != rows[1]["niqe_avg"]  # seams are seen
+    shown = edgelift("score", folder, *words).out
+    assert "64×64 naive" in shown
+    assert "64×64 crop" not in shown
+    assert "fsrcnn-x3: " in shown  # where it ran
+    assert ", ×3" in shown
+
+
 def test_a_combination_that_cannot_run_does_not_stop_the_rest(edgelift, folder: Path) -> None:
     said = edgelift("score", folder, "-m", "fsrcnn-x3", "-m", "bicubic", "--engine", "warp", "--json")
     assert said.code == 2
@@ -147,10 +165,13 @@ def test_a_combination_that_cannot_run_does_not_stop_the_rest(edgelift, folder: 
         (["in", "-m", "fsrcnn-x3", "-s", 2], 2, "×3"),
         (["in", "-m", "bicubic", "--filter", "dull"], 2, "dull"),
         (["in", "-m", "bicubic", "--tile", "12"], 2, "HEIGHTxWIDTH"),
+        (["in", "-m", "bicubic", "--merge", "glue"], 2, "crop, feather, average, naive"),
+        (["in", "-m", "bicubic", "--html", "none/score.html"], 4, "does not exist"),
         (["in", "-m", "bicubic", "--jobs", "0"], 2, "jobs"),
         (["in", "--report", "none.json"], 3, "cannot be read"),
         (["in", "--report", "in/a.png"], 3, "not JSON"),
         (["in", "--report", "none.json", "-m", "bicubic"], 2, "leave"),
+        (["in", "--report", "none.json", "--merge", "crop"], 2, "leave"),
         (["in", "-m", "bicubic", "--niqe-model", "none.npz"], 3, "cannot be read"),
     ],
 )

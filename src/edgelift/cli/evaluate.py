@@ -22,7 +22,7 @@ __all__ = ["evaluate"]
 def evaluate(
     models: Annotated[
         list[str],
-        typer.Argument(metavar="MODEL...", help="Names (see 'edgelift models'), bundle files, bicubic, lanczos, …"),
+        typer.Argument(metavar="MODEL", help="Names (see 'edgelift models'), bundle files, bicubic, lanczos, …"),
     ],
     truth: Annotated[Path, typer.Option("--hr", metavar="FOLDER", help="The references, in full resolution.")],
     small: Annotated[
@@ -127,6 +127,8 @@ def _print(found: Evaluation, rows: bool) -> None:
     from edgelift.evaluate.quality_report import niqe_note, rows_table, summary_table
     from edgelift.evaluate.words import visible
 
+    if not found.scores:  # what is wrong was said
+        return
     if rows:
         _print_table(rows_table(found), left=3)
         typer.echo()

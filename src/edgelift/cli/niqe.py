@@ -23,7 +23,7 @@ __all__ = ["niqe"]
 
 
 def niqe(
-    inputs: Annotated[list[Path], typer.Argument(metavar="PICTURE|FOLDER...", help="Pictures, or folders of them.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="PICTURE|FOLDER", help="Pictures, or folders of them.")],
     model_file: Annotated[
         Path | None,
         typer.Option("--niqe-model", metavar="FILE", help="A pristine model, .npz or .mat; else edgelift's own."),

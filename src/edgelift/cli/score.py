@@ -20,12 +20,10 @@ if TYPE_CHECKING:
     from edgelift.core.errors import EdgeliftError
     from edgelift.evaluate.niqe_model import NiqeModel
     from edgelift.evaluate.score import PictureScore, Row
+    from edgelift.evaluate.score_table import Line, Outcome
     from edgelift.runtime.upscaler import Upscaler
 
 __all__ = ["score"]
-
-NO_VALUE = "–"
-COLUMNS = ("model", "filter", "jobs", "tile", "runtime avg (s)", "NIQE avg", "score")
 
 
 def score(
@@ -49,6 +47,10 @@ def score(
     tiles: Annotated[
         list[str] | None,
         typer.Option("--tile", "-t", help="auto, or HEIGHTxWIDTH in pixels of the input; may be given again."),
+    ] = None,
+    merges: Annotated[
+        list[str] | None,
+        typer.Option("--merge", help="How tiles are joined: crop, feather, average or naive; may be given again."),
     ] = None,
     threads: Annotated[int, typer.Option(min=0, help="Cores of the engine for one call; 0 means all.")] = 0,
     scale: Annotated[
@@ -76,25 +78,28 @@ def score(
     Seconds go from array to array: decoding and encoding are left out, and a first run of each size, which warms up.
     Interpolations take part without an engine.
     """
+    from edgelift.evaluate.files import check_place
     from edgelift.evaluate.niqe_model import load_model
-    from edgelift.runtime.filters import parse_filter
+    from edgelift.evaluate.score_table import document
+    from edgelift.evaluate.score_table import page as page_of
 
+    if page is not None:
+        check_place(page)
     niqe_model = load_model(model_file)
     if report is not None:
-        _refuse_options(models, filters, jobs, tiles, scale)
-        outcome = _of_report(folder, report, niqe_model)
+        _refuse_options(models, filters, jobs, tiles, merges, scale)
+        found = _of_report(folder, report, niqe_model)
     else:
-        for text in filters or []:
-            parse_filter(text)
-        for text in tiles or []:
-            tile_of(text)
-        grid = _Grid(tuple(models or ()), tuple(filters or ["none"]), tuple(jobs or [1]), tuple(tiles or ["auto"]))
+        grid = _Grid(models or [""], filters or ["none"], jobs or [1], tiles or ["auto"], merges or ["crop"])
         common = {"engine": engine, "device": device, "precision": precision, "threads": threads}
-        outcome = _of_grid(folder, grid, scale, common, niqe_model, repeat)
-    _show(outcome, as_json)
+        found = _of_grid(folder, grid, scale, common, niqe_model, repeat)
+    if as_json:
+        typer.echo(json.dumps(document(found), ensure_ascii=False))
+    else:
+        _print(found)
     if page is not None:
-        _write_page(outcome, page)
-    return outcome.errors[0].exit_code if outcome.errors else 0
+        page_of(found).write(page)
+    return found.errors[0].exit_code if found.errors else 0
 
 
 def _refuse_options(*given: object) -> None:
@@ -102,7 +107,7 @@ def _refuse_options(*given: object) -> None:
 
     if any(value is not None for value in given):
         raise RequestError(
-            "--report scores a run that is over; leave --model, --filter, --jobs, --tile and --scale out"
+            "--report scores a run that is over; leave --model, --filter, --jobs, --tile, --merge and --scale out"
         )
 
 
@@ -113,78 +118,36 @@ def _refuse_options(*given: object) -> None:
 class _Grid:
     """All values of the options that may be given again."""
 
-    models: tuple[str, ...]
-    filters: tuple[str, ...]
-    jobs: tuple[int, ...]
-    tiles: tuple[str, ...]
+    models: list[str]
+    """Empty for the default."""
+    filters: list[str]
+    jobs: list[int]
+    tiles: list[str]
+    merges: list[str]
 
-    def lines(self) -> list[_Line]:
+    def check(self) -> None:
+        """Raise for words that no model could take, before anything is measured."""
+        from edgelift.runtime.filters import parse_filter
+        from edgelift.tiling.merge import sharing
+
+        for filter in self.filters:
+            parse_filter(filter)
+        for tile in self.tiles:
+            tile_of(tile)
+        for merge in self.merges:
+            sharing(merge, None, None)
+
+    def lines(self) -> list[Line]:
         """Every combination once; an interpolation has neither tiles nor jobs."""
         from edgelift.core.resize import KERNELS
+        from edgelift.evaluate.score_table import Line
 
-        made: dict[_Line, None] = {}
-        for model, filter, jobs, tile in itertools.product(self.models or ("",), self.filters, self.jobs, self.tiles):
+        made: dict[Line, None] = {}
+        every = itertools.product(self.models, self.filters, self.jobs, self.tiles, self.merges)
+        for model, filter, jobs, tile, merge in every:
             plain = model in KERNELS
-            made[_Line(model, filter, None if plain else jobs, NO_VALUE if plain else tile)] = None
+            made[Line(model, filter) if plain else Line(model, filter, jobs, tile, merge)] = None
         return list(made)
-
-
-@dataclass(frozen=True)
-class _Line:
-    """One combination and what came of it."""
-
-    model: str
-    filter: str = NO_VALUE
-    jobs: int | None = None
-    tile: str = NO_VALUE
-    name: str = ""
-    """The model's own name."""
-    runs_on: str = ""
-    scale: float | None = None
-    row: Row | None = None
-    """None where the combination could not run at all."""
-
-    def cells(self) -> list[str]:
-        """As the table shows it."""
-        from edgelift.evaluate.words import visible
-
-        row = self.row
-        found = [row.seconds, row.niqe, row.score] if row else [None] * 3
-        digits = (4, 4, 1)
-        figures = [NO_VALUE if x is None else f"{x:.{n}f}" for x, n in zip(found, digits, strict=True)]
-        jobs = NO_VALUE if self.jobs is None else str(self.jobs)
-        return [visible(self.name or self.model or "default"), self.filter, jobs, self.tile.replace("x", "×"), *figures]
-
-    def facts(self) -> dict[str, Any]:
-        """As the JSON document has it."""
-        row = self.row
-        about = {
-            "model": self.name or self.model, "scale": self.scale, "runs_on": self.runs_on,
-            "filter": None if self.filter == NO_VALUE else self.filter, "jobs": self.jobs,
-            "tile": None if self.tile == NO_VALUE else self.tile,
-        }  # fmt: skip
-        figures: dict[str, Any] = {
-            "runtime_avg": row and row.seconds,
-            "niqe_avg": row and row.niqe,
-            "score": row and row.score,
-        }
-        figures["measured"] = len(row.measured) if row else 0
-        return {**about, **figures, "pictures": [_picture_facts(p) for p in row.pictures] if row else []}
-
-
-def _picture_facts(picture: PictureScore) -> dict[str, Any]:
-    facts: dict[str, Any] = {"input": str(picture.path), "seconds": picture.seconds, "niqe": picture.niqe}
-    return facts if picture.error is None else {**facts, "message": str(picture.error)}
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """The table, and what goes around it."""
-
-    lines: list[_Line]
-    model: NiqeModel
-    notes: list[str]
-    errors: list[EdgeliftError]
 
 
 class _Watch:
@@ -212,10 +175,12 @@ class _Watch:
 
 def _of_grid(
     folder: Path, grid: _Grid, scale: float | None, common: dict[str, Any], model: NiqeModel, repeat: int
-) -> _Outcome:
+) -> Outcome:
     from edgelift.core.errors import EdgeliftError, InputError
     from edgelift.evaluate.niqe_files import picture_files
+    from edgelift.evaluate.score_table import Outcome
 
+    grid.check()
     if not folder.is_dir():
         raise InputError(f"{folder}: is not a folder; name one with pictures")
     files = picture_files([folder])
@@ -230,8 +195,7 @@ def _of_grid(
             except EdgeliftError as exc:
                 watch.error(exc)
                 done.append(line)
-    notes = ["seconds: from array to array; jobs: tiles in flight"]
-    return _Outcome(done, model, notes, watch.errors)
+    return Outcome(tuple(done), model, "from array to array; jobs: tiles in flight", tuple(watch.errors))
 
 
 def _common_scale(grid: _Grid, scale: float | None) -> float | None:
@@ -242,31 +206,29 @@ def _common_scale(grid: _Grid, scale: float | None) -> float | None:
     from edgelift.io.bundle import Bundle
     from edgelift.runtime.models import resolve
 
-    found = [resolve(model or None, scale) for model in grid.models or ("",)]
+    found = [resolve(model or None, scale) for model in grid.models]
     networks = [model.spec.scale for model in found if isinstance(model, Bundle)]
     return float(networks[0]) if scale is None and networks and len(networks) < len(found) else scale
 
 
 def _run(
-    line: _Line, files: list[Path], scale: float | None, common: dict[str, Any], model: NiqeModel, repeat: int,
+    line: Line, files: list[Path], scale: float | None, common: dict[str, Any], model: NiqeModel, repeat: int,
     watch: _Watch,
-) -> _Line:  # fmt: skip
+) -> Line:  # fmt: skip
     from edgelift.evaluate.score import measure
     from edgelift.runtime.upscaler import Upscaler
 
     options: dict[str, Any] = {"filter": line.filter}
     if line.jobs is not None:
-        options |= {**common, "workers": line.jobs, "tile": tile_of(line.tile)}
+        options |= {**common, "workers": line.jobs, "tile": tile_of(line.tile or "auto"), "merge": line.merge}
         options["warn"] = lambda text: typer.echo(f"edgelift: {text}", err=True)
     with Upscaler(line.model or None, scale=scale, **options) as upscaler:
         row = measure(upscaler, files, model, repeat=repeat, heard=watch.picture)
         tile = _tile_taken(line.tile, upscaler, row)
-        return replace(
-            line, row=row, tile=tile, name=upscaler.name, runs_on=upscaler.runs_on, scale=upscaler.scale
-        )  # fmt: skip
+        return replace(line, row=row, tile=tile, name=upscaler.name, runs_on=upscaler.runs_on, scale=upscaler.scale)
 
 
-def _tile_taken(asked: str, upscaler: Upscaler, row: Row) -> str:
+def _tile_taken(asked: str | None, upscaler: Upscaler, row: Row) -> str | None:
     """`asked`, and for auto what that was, if it was the same for all pictures."""
     if asked != "auto":
         return asked
@@ -274,83 +236,36 @@ def _tile_taken(asked: str, upscaler: Upscaler, row: Row) -> str:
     return "auto ({}x{})".format(*tiles.pop()) if len(tiles) == 1 else asked
 
 
-def _of_report(folder: Path, path: Path, model: NiqeModel) -> _Outcome:
+def _of_report(folder: Path, path: Path, model: NiqeModel) -> Outcome:
     from edgelift.evaluate.score import read_report, score_report
+    from edgelift.evaluate.score_table import Line, Outcome
 
     report = read_report(path)
     with progress_bar(len(report.pictures)) as show:
         watch = _Watch(show)
         row = score_report(folder, report, model, heard=watch.picture)
-    line = _Line(report.facts.get("model", path.stem), row=row, runs_on=report.facts.get("runs_on", ""))
+    name = report.facts.get("model", path.stem)
+    line = Line(name, row=row, name=name, runs_on=report.facts.get("runs_on", ""))
     span = "as the report has them"
     if report.with_files:
         span = "from opening the one file to closing the other, which the contest's leave out; scores come out lower"
-    return _Outcome([line], model, [f"seconds: {span}"], watch.errors)
+    return Outcome((line,), model, span, tuple(watch.errors))
 
 
 # -- how it is shown
 
 
-def _show(outcome: _Outcome, as_json: bool) -> None:
-    from edgelift import __version__
-    from edgelift.evaluate.machine import machine
-
-    best = _best(outcome)
-    if not as_json:
-        _print(outcome, best)
-        return
-    about = {"name": outcome.model.name, "provenance": outcome.model.provenance}
-    rows = [{**line.facts(), "best": number == best} for number, line in enumerate(outcome.lines)]
-    document = {"edgelift": __version__, "machine": machine(), "niqe_model": about, "notes": _notes(outcome)}
-    typer.echo(json.dumps({**document, "rows": rows}, ensure_ascii=False))
-
-
-def _best(outcome: _Outcome) -> int | None:
-    from edgelift.evaluate.score import best_of
-
-    return best_of([line.row for line in outcome.lines]) if len(outcome.lines) > 1 else None
-
-
-def _notes(outcome: _Outcome) -> list[str]:
-    from edgelift.evaluate.score import WORST
-
-    counts = sorted({len(line.row.measured) for line in outcome.lines if line.row})
-    means = f"means of {' or '.join(map(str, counts))} pictures" if counts else "nothing was measured"
-    notes = [means, *outcome.notes, f"NIQE model: {outcome.model.name}"]
-    if any(line.row and (line.row.niqe or 0) >= WORST for line in outcome.lines):
-        notes.append(f"a NIQE of {WORST:g} or more scores 0")
-    missing = [line for line in outcome.lines if line.row is None or line.row.errors]
-    if missing:
-        notes.append("pictures and combinations without figures are left out: see the messages")
-    return notes
-
-
-def _print(outcome: _Outcome, best: int | None) -> None:
+def _print(found: Outcome) -> None:
     from rich.console import Console
     from rich.table import Table
+
+    from edgelift.evaluate.score_table import COLUMNS
 
     table = Table(*COLUMNS, "", box=None)
     for column in table.columns[2:-1]:
         column.justify = "right"
-    for number, line in enumerate(outcome.lines):
-        table.add_row(*line.cells(), "best" if number == best else "")
+    for number, line in enumerate(found.lines):
+        table.add_row(*line.cells(), "best" if number == found.best else "")
     Console(width=None if sys.stdout.isatty() else 120, markup=False, emoji=False).print(table)
-    for note in _notes(outcome):
+    for note in found.notes:
         typer.echo(note)
-
-
-def _write_page(outcome: _Outcome, path: Path) -> None:
-    from edgelift.evaluate.html import Page
-    from edgelift.evaluate.machine import machine
-
-    page = Page("Contest score", {"NIQE model": outcome.model.name, "fitted to": outcome.model.provenance, **machine()})
-    page.text("score = sqrt(7 - NIQE) / mean seconds a picture · 200")
-    page.table(COLUMNS, [line.cells() for line in outcome.lines], best={4: "min", 5: "min", 6: "max"})
-    for note in _notes(outcome):
-        page.text(note)
-    for line in outcome.lines:
-        if line.row is not None:
-            page.heading(", ".join(cell for cell in line.cells()[:4] if cell != NO_VALUE))
-            rows = [[p.path.name, p.seconds, p.niqe, str(p.error or "")] for p in line.row.pictures]
-            page.table(("picture", "seconds", "NIQE", ""), rows)
-    page.write(path)

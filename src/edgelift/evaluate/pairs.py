@@ -132,8 +132,9 @@ def _read(path: Path) -> tuple[Picture, bool]:
 
 
 def _misfit(pair: Pair, truth: Sequence[int], small: Sequence[Any], scale: int) -> str:
-    ratio = truth[0] / small[0], truth[1] / small[1]
-    looks = f", which looks like scale {round(ratio[0])}" if round(ratio[0]) == round(ratio[1]) != scale else ""
+    other = truth[0] // small[0]
+    fits = other > 0 and (truth[0] // other, truth[1] // other) == tuple(small[:2])
+    looks = f", which looks like scale {other}" if fits else ""
     return (
         f"{pair.small}: {small[1]}×{small[0]} pixels do not fit the reference {pair.truth.name} of {truth[1]}×{truth[0]}: "
         f"for scale {scale} expected {truth[1] // scale}×{truth[0] // scale}{looks}"

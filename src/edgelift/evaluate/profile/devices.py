@@ -93,7 +93,9 @@ def read_profile(path: Path) -> Latency:
             raise InputError(f"{path}: {size} bytes; profiles of at most {MAX_BYTES} are read")
         plain = json.loads(path.read_bytes())
     except OSError as exc:
-        raise InputError(f"{path}: cannot be read ({exc.strerror or exc})") from exc
+        raise InputError(
+            f"{path}: cannot be read ({exc.strerror or exc}); name profiles, written by 'edgelift profile -o'"
+        ) from exc
     except (ValueError, RecursionError) as exc:
         raise InputError(f"{path}: not a profile: it is no JSON ({exc})") from exc
     try:

@@ -23,7 +23,7 @@ def profile_page(found: Profile) -> Page:
         "model": found.model.name,
         "runs on": found.device.words,
         f"one window of {point.height}×{point.width}": f"{point.timing.seconds * 1e3:.4g} ms",
-        **found.machine,
+        "machine": found.machine,
     }
     page = Page(f"Where the time of {found.model.name} goes", facts)
     if not plots.available():
