@@ -23,7 +23,8 @@ FULL: dict[str, Any] = {
     "data": {"patch": 24, "batch": 8, "validation": 3},
     "train": {
         "loss": "charbonnier", "steps": 77, "lr": 5e-4, "final_lr": 1e-7, "schedule": "step", "warmup": 0.1,
-        "ema": 0.9, "seed": 7, "precision": "bf16", "validate_every": 11, "start": "abpn-x3",
+        "ema": 0.9, "seed": 7, "precision": "bf16", "validate_every": 11, "sampling": 0.5,
+        "start": "abpn-x3",
     },
 }  # fmt: skip
 
@@ -43,7 +44,7 @@ def test_only_the_architecture_is_needed(tmp_path: Path) -> None:
     assert recipe.train == TrainPart()
     assert dataclasses.asdict(recipe.train) == {
         "loss": "l1", "steps": 200_000, "lr": 1e-3, "final_lr": 1e-6, "schedule": "cosine", "warmup": 0.0,
-        "ema": 0.999, "seed": 0, "precision": "f32", "validate_every": 2000, "start": "",
+        "ema": 0.999, "seed": 0, "precision": "f32", "validate_every": 2000, "sampling": 2.0, "start": "",
     }  # fmt: skip
 
 
