@@ -105,6 +105,13 @@ class ModelSpec:
         """The number of the widest variant, which runs where nothing else is asked for."""
         return len(self.variants)
 
+    def macs_of(self, variant: int) -> int:
+        """Multiply-adds of that variant for one input pixel, as far as the facts tell; 0 for interpolation."""
+        if not variant:
+            return 0
+        listed = self.routing.get("macs", ())
+        return int(listed[variant - 1]) if len(listed) == self.widest else self.macs
+
     @property
     def interpolates(self) -> bool:
         """Whether engines can run variant 0, plain interpolation: wherever blocks are those of input pixels."""

@@ -142,7 +142,7 @@ class Planner:
         fits the engine or the memory.
         """
         spec, shapes, model = self.spec, self._engine.limits.shapes, self._model(height, width, fixed)
-        common: dict[str, Any] = {"multiple_of": spec.multiple_of, "overlap": overlap}
+        common: dict[str, Any] = {"multiple_of": spec.multiple_of, "overlap": overlap, "variant": spec.widest}
         if tile is None and (fixed or spec.halo is None):
             if shapes:
                 tile = choose(height, width, spec.halo, self.assumed, shapes=shapes, **common).tile
@@ -165,7 +165,7 @@ class Planner:
         """
         if fixed or self.spec.halo is None:
             return None
-        seconds = self.assumed.seconds(1, 512, 512) * height * width / 512**2
+        seconds = self.assumed.seconds(1, 512, 512, self.spec.widest) * height * width / 512**2
         known = self.known(measure=seconds >= LONG_RUN)
         return known if self.steady else None
 
@@ -176,4 +176,5 @@ class Planner:
         return candidates(
             height, width, self.spec.halo, self.known() or self.assumed, chosen, multiple_of=self.spec.multiple_of,
             overlap=overlap, shapes=self._engine.limits.shapes, need=self.footprint(height, width, layers, itemsize),
+            variant=self.spec.widest,
         )  # fmt: skip

@@ -30,7 +30,19 @@ from edgelift.runtime.engine import Engine, Options, blocks_shape
 from edgelift.runtime.hardware import cache_folder
 from edgelift.tiling.cost import MAX_TEXT, CostModel, Measured
 
-__all__ = ["BUDGET", "STEADY", "Key", "Measurement", "assumed", "key_of", "load", "measure", "prices_folder", "store"]
+__all__ = [
+    "BUDGET",
+    "STEADY",
+    "Key",
+    "Measurement",
+    "assumed",
+    "key_of",
+    "load",
+    "measure",
+    "priced",
+    "prices_folder",
+    "store",
+]
 
 BUDGET = 1.0
 """Seconds that measuring takes at most, about, unless a single small window takes longer."""
@@ -47,6 +59,8 @@ ASSUMED_RATE = {"CPU": 5e10}
 """Multiply-adds a second where nothing was measured: two laptop cores in f32. Tells seconds from minutes, no more."""
 ASSUMED_FAST = 2e12
 """The same for any other device."""
+INTERPOLATION = 48
+"""Multiply-adds of a pixel of the result, at least: what interpolating its three colours takes."""
 ASSUMED_CALL = 1e-3
 """Seconds of a call whatever its window."""
 VERSION = 1
@@ -117,8 +131,17 @@ def _cores() -> int:
 
 def assumed(spec: ModelSpec, device: str = "CPU") -> CostModel:
     """A guess from the network's multiply-adds, for an engine that was not measured."""
-    work = max(spec.macs, spec.parameters, 1) / ASSUMED_RATE.get(device, ASSUMED_FAST)
-    return CostModel(tuple(Measured(1, side, side, ASSUMED_CALL + side * side * work) for side in (64, 512)))
+    rate = ASSUMED_RATE.get(device, ASSUMED_FAST)
+    rows = []
+    for variant in priced(spec):
+        work = max(spec.macs_of(variant), INTERPOLATION * spec.scale**2) / rate
+        rows += [Measured(1, side, side, ASSUMED_CALL + side * side * work, variant) for side in (64, 512)]
+    return CostModel(tuple(rows))
+
+
+def priced(spec: ModelSpec) -> tuple[int, ...]:
+    """The variants that have prices: of a supernet interpolation too, which is number 0."""
+    return tuple(range(0 if spec.widest > 1 and spec.interpolates else 1, spec.widest + 1))
 
 
 def measure(
@@ -136,8 +159,8 @@ def measure(
     the type of the windows; those of more than `most` pixels are left out. Raises `EngineError` where not even the first
     one runs.
     """
-    count = len(engine.spec.variants)
-    parts = [_measure(_Runs(engine, samples, v, clock), budget / count, most) for v in range(1, count + 1)]
+    variants = priced(engine.spec)
+    parts = [_measure(_Runs(engine, samples, v, clock), budget / len(variants), most) for v in variants]
     rows = tuple(row for found, _ in parts for row in found)
     return Measurement(CostModel(rows), statistics.median(spread for _, spreads in parts for spread in spreads))
 

@@ -139,13 +139,13 @@ class Upscaler:
         kind = self._kind(layers, dtype)
         if self._engine("uint8").limits.shapes or (isinstance(self._tile, str) and self._merge == "crop"):
             tile = planner.tile(height, width, **kind, fixed=self._merge != "crop")
-            return plan(height, width, tile, halo, multiple, overlap)
+            return replace(plan(height, width, tile, halo, multiple, overlap), variant=self.model.spec.widest)
         if isinstance(self._tile, str):  # blended results depend on the tile, which must not depend on measurements
             tile = auto_tile(height, width, halo, multiple, overlap=overlap)
         else:  # one larger than the picture is the whole picture
             whole = tuple(-(-n // multiple) * multiple for n in (height, width))
             tile = (min(self._tile[0], whole[0]), min(self._tile[1], whole[1]))
-        made = plan(height, width, tile, halo, multiple, overlap)
+        made = replace(plan(height, width, tile, halo, multiple, overlap), variant=self.model.spec.widest)
         if self._memory is not None:
             planner.choice(height, width, tile=tile, **kind)
         return made

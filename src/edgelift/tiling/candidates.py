@@ -40,24 +40,25 @@ def candidates(
     overlap: int | None = None,
     shapes: Sequence[tuple[int, int]] = (),
     need: Need | None = None,
+    variant: int = 1,
 ) -> list[Candidate]:
-    """The shapes in `model` (variant 1) and `chosen`, for a picture of that size, ordered by predicted seconds.
+    """The shapes in `model` (of `variant`) and `chosen`, for a picture of that size, ordered by predicted seconds.
 
     Shapes larger than the picture are cut down to it, but for an engine that runs certain `shapes` only; shapes without
     room for the halo are left out. The other arguments are those of `choose`.
     """
     whole = [-(-n // multiple_of) * multiple_of for n in (height, width)]
-    cheapest = least_price(model)
+    cheapest = least_price(model, variant=variant)
     found = {(chosen.tile, chosen.batch): chosen}
     best = None
-    for row in model.prices(1):
+    for row in model.prices(variant):
         tile = (row.height, row.width) if shapes else (min(row.height, whole[0]), min(row.width, whole[1]))
         with contextlib.suppress(RequestError):
             found.setdefault(
                 (tile, row.batch),
                 choose(
                     height, width, halo, model, multiple_of=multiple_of, overlap=overlap, shapes=(tile,),
-                    batches=(row.batch,), need=need,
+                    batches=(row.batch,), need=need, variant=variant,
                 ),
             )  # fmt: skip
             best = (tile, row.batch) if row == cheapest else best
@@ -67,7 +68,7 @@ def candidates(
         Candidate(
             choice,
             redundancy(height, width, halo, tile, multiple_of, overlap),
-            model.seconds(batch, *tile) / (batch * 3 * tile[0] * tile[1]),
+            model.seconds(batch, *tile, variant) / (batch * 3 * tile[0] * tile[1]),
             least_redundant=(tile, batch) == (least, first),
             least_price=(tile, batch) == best,
             chosen=choice == chosen,

@@ -82,6 +82,8 @@ class Plan:
     rows: tuple[tuple[Span, Span], ...]
     """(read, keep) of each row of windows."""
     columns: tuple[tuple[Span, Span], ...]
+    variant: int = 1
+    """Of the network, that runs every window."""
 
     def __len__(self) -> int:
         return len(self.rows) * len(self.columns)
@@ -94,7 +96,7 @@ class Plan:
     def windows(self) -> Iterator[tuple[Window, ...]]:
         """Rows of windows, from the top: each row finishes a strip of the result."""
         for read, keep in self.rows:
-            yield tuple(Window(read, c_read, keep, c_keep) for c_read, c_keep in self.columns)
+            yield tuple(Window(read, c_read, keep, c_keep, self.variant) for c_read, c_keep in self.columns)
 
 
 def plan(
