@@ -17,7 +17,6 @@ from pathlib import Path
 
 import pyvips
 
-from benchmarks.timing import machine
 
 
 def tiled(picture: Path, side: int, path: Path) -> None:

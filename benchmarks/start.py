@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyvips
 
-from benchmarks.timing import in_turn, machine, show
+from benchmarks.timing import in_turn, show
 
 PROGRAM = [sys.executable, "-m", "edgelift"]
 

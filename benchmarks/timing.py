@@ -1,36 +1,16 @@
-"""What all benchmarks share: machine facts, timing in turn, tables of ratios."""
+"""What all benchmarks share: timing in turn, tables of ratios."""
 
 from __future__ import annotations
 
 import json
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
-from edgelift.runtime.hardware import has_amx
+from edgelift.evaluate.machine import machine
 
 PAUSE = 0.05
 """Seconds before each task: threads of some engines keep spinning for a while after a call, at the cost of the next."""
-PACKAGES = ("edgelift", "numpy", "openvino", "onnxruntime", "opencv-python-headless", "pyvips-binary")
-
-
-def machine() -> dict[str, object]:
-    """Facts that a reader needs to place the numbers."""
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    cpu = platform.processor() or platform.machine()
-    if (info := Path("/proc/cpuinfo")).exists():
-        lines = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        cpu = lines[0].partition(":")[2].strip() if lines else cpu
-    return {"cpu": cpu, "cores": os.cpu_count(), "amx": has_amx(), "python": platform.python_version(), **versions}
 
 
 def in_turn(tasks: dict[str, Callable[[], object]], rounds: int = 15) -> dict[str, list[float]]:

@@ -24,8 +24,10 @@ __all__ = ["CONFIGS", "SMALL", "Export", "drawn", "exported", "name_of", "quick"
 
 SMALL: dict[str, dict[str, Any]] = {
     "abpn": {"channels": 6, "layers": 1},
+    "edsr": {"channels": 6, "layers": 1},
     "fsrcnn": {"channels": 8, "shrunk": 4, "layers": 1},
     "plain": {"channels": 6, "layers": 1},
+    "slim-edsr": {"widths": (2, 4), "layers": 1},
     "slim-fsrcnn": {"widths": (3, 5, 8), "shrunk": 4, "layers": 1},
     "slim-plain": {"widths": (2, 4, 6), "layers": 1},
 }

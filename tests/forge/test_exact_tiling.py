@@ -34,10 +34,12 @@ from edgelift.tiling.plan import auto_tile, plan
 COLOUR_BITS, SLOPE_BITS = 8, 1
 FORMS: dict[str, list[dict[str, Any]]] = {
     "abpn": [{"channels": 4, "layers": 1, "residual": residual} for residual in RESIDUALS],
+    "edsr": [{"channels": 4, "layers": 1}],
     "espcn": [{}],
     "espcn-rgb": [{}],
     "fsrcnn": [{"channels": 5, "shrunk": 3, "layers": 2}],
     "plain": [{"channels": 4, "layers": 1}],
+    "slim-edsr": [{"widths": [3, 4], "layers": 1}],
     "slim-fsrcnn": [{"widths": [3, 5], "shrunk": 3, "layers": 2}],
     "slim-plain": [{"widths": [3, 4], "layers": 1}],
 }

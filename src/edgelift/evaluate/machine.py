@@ -16,7 +16,10 @@ PACKAGES = {
     "numpy": ("numpy",),
     "openvino": ("openvino",),
     "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
+    "opencv": ("opencv-python-headless", "opencv-python"),
+    "pillow": ("pillow",),
     "pyvips": ("pyvips",),
+    "torch": ("torch",),
 }
 """What is called so in the facts -> the packages that may bring it, the first that is installed counts."""
 
@@ -34,6 +37,7 @@ def machine(info: Path = Path("/proc/cpuinfo")) -> dict[str, object]:
         "cores": _cores(text),
         "threads": _threads(),
         "amx": has_amx(),
+        "bf16": "avx512_bf16" in flags,
         "vnni": bool(flags & {"avx512_vnni", "avx_vnni"}),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),

@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from edgelift.nets.edsr import EDSR
 from edgelift.nets.fsrcnn import FSRCNN
 from edgelift.nets.network import Network
 from edgelift.nets.plain import Plain
 
-__all__ = ["SlimFSRCNN", "SlimPlain", "Slimmable", "leading"]
+__all__ = ["SlimEDSR", "SlimFSRCNN", "SlimPlain", "Slimmable", "leading"]
 
 
 def leading(value: Tensor, shape: Sequence[int]) -> Tensor:
@@ -114,3 +115,14 @@ class SlimFSRCNN(Slimmable):
         padding: str = "zeros",
     ) -> None:
         super().__init__(FSRCNN, widths, {"scale": scale, "shrunk": shrunk, "layers": layers, "padding": padding})
+
+
+class SlimEDSR(Slimmable):
+    """A supernet of EDSR's baseline, ARM's SRResNet row, with the widths of ARM."""
+
+    architecture = "slim-edsr"
+
+    def __init__(
+        self, scale: int = 4, widths: Sequence[int] = (16, 36, 64), layers: int = 16, padding: str = "zeros"
+    ) -> None:
+        super().__init__(EDSR, widths, {"scale": scale, "layers": layers, "padding": padding})

@@ -14,10 +14,12 @@ ARCHITECTURES = Registry(
     "network architecture",
     {
         "abpn": "edgelift.nets.abpn:ABPN",
+        "edsr": "edgelift.nets.edsr:EDSR",
         "espcn": "edgelift.nets.espcn:ESPCN",
         "espcn-rgb": "edgelift.nets.espcn:ESPCNRGB",
         "fsrcnn": "edgelift.nets.fsrcnn:FSRCNN",
         "plain": "edgelift.nets.plain:Plain",
+        "slim-edsr": "edgelift.nets.supernet:SlimEDSR",
         "slim-fsrcnn": "edgelift.nets.supernet:SlimFSRCNN",
         "slim-plain": "edgelift.nets.supernet:SlimPlain",
     },

@@ -7,23 +7,36 @@ import sys
 from functools import cache
 from pathlib import Path
 
-__all__ = ["cache_folder", "cpu_flags", "has_amx"]
+__all__ = ["cache_folder", "cpu_flags", "has_amx", "prefers_bf16"]
 
 
 @cache
+def _cpu() -> dict[str, str]:
+    """The first block of /proc/cpuinfo; empty where there is none."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    lines = (line.partition(":") for line in text.partition("\n\n")[0].splitlines())
+    return {name.strip(): value.strip() for name, _, value in lines}
+
+
 def cpu_flags() -> frozenset[str]:
     """Feature names of the first processor as Linux lists them; empty where they cannot be read."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return frozenset()
-    lines = (line for line in text.splitlines() if line.startswith(("flags", "Features")))
-    return frozenset(next(lines, "").partition(":")[2].split())
+    return frozenset(_cpu().get("flags", _cpu().get("Features", "")).split())
 
 
 def has_amx() -> bool:
-    """Whether the CPU multiplies bf16 matrices in hardware tiles: without them bf16 is slower than f32 here."""
+    """Whether the CPU multiplies bf16 matrices in hardware tiles."""
     return "amx_bf16" in cpu_flags()
+
+
+def prefers_bf16() -> bool:
+    """Whether networks run faster in bf16 than in f32 on this CPU: with AMX, or where AMD has AVX512-BF16.
+
+    An Intel CPU without AMX was measured to be slower in bf16; `benchmarks/speed.py` compares them.
+    """
+    return has_amx() or ("avx512_bf16" in cpu_flags() and _cpu().get("vendor_id") == "AuthenticAMD")
 
 
 def cache_folder() -> Path:

@@ -22,7 +22,7 @@ from edgelift.core.errors import EngineError, EngineMissingError, RequestError
 from edgelift.io.blocks import blocks_model
 from edgelift.io.bundle import Bundle
 from edgelift.runtime.engine import Availability, Device, Limits, Options, check_run, engine_error
-from edgelift.runtime.hardware import cache_folder, has_amx
+from edgelift.runtime.hardware import cache_folder, prefers_bf16
 from edgelift.runtime.probe import NodeTime
 
 __all__ = ["OpenVINOEngine"]
@@ -54,7 +54,7 @@ def _device(core: Any, name: str) -> Device:
     capable = {str(c) for c in core.get_property(name, "OPTIMIZATION_CAPABILITIES")}
     precisions = tuple(p for p, c in (("f32", "FP32"), ("bf16", "BF16"), ("f16", "FP16")) if c in capable)
     if name == "CPU":
-        default = "bf16" if has_amx() and "bf16" in precisions else "f32"
+        default = "bf16" if prefers_bf16() and "bf16" in precisions else "f32"
     else:
         default = "f16" if "f16" in precisions else "f32"
     return Device(name, str(core.get_property(name, "FULL_DEVICE_NAME")), precisions, default)
