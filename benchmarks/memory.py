@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pyvips
 
+from edgelift.evaluate.machine import machine
 
 
 def tiled(picture: Path, side: int, path: Path) -> None:

@@ -40,7 +40,7 @@ def networks(bundle: Bundle, x: Pixels, threads: int) -> dict[str, Way]:
     return {
         "edgelift, OpenVINO": Upscaler(name, engine="openvino", threads=threads),
         "edgelift, ONNX Runtime": Upscaler(name, engine="onnxruntime", threads=threads),
-        "plain OpenVINO f32": scripted(plain.openvino(graph, "f32")),
+        "plain OpenVINO": scripted(plain.openvino(graph)),
         "plain ONNX Runtime": scripted(plain.onnxruntime(graph)),
         "plain PyTorch": scripted(plain.pytorch(bundle)),
         "OpenCV dnn": plain.opencv_dnn(graph),
@@ -78,7 +78,9 @@ def pairs(folder: Path, scale: int) -> list[tuple[Pixels, Pixels]]:
     return found
 
 
-def quality(ways: Callable[[Pixels], dict[str, Way]], given: list[tuple[Pixels, Pixels]], scale: int) -> dict[str, float]:
+def quality(
+    ways: Callable[[Pixels], dict[str, Way]], given: list[tuple[Pixels, Pixels]], scale: int
+) -> dict[str, float]:
     """Mean PSNR-Y of each way's results."""
     rows: dict[str, list[float]] = {}
     for low, truth in given:

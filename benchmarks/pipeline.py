@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.timing import in_turn, show
-from edgelift.evaluate.machine import machine
 from edgelift import Upscaler
+from edgelift.evaluate.machine import machine
 from edgelift.runtime.engine import Engine, blocks_shape
 from edgelift.runtime.pipeline import run_plan
 from edgelift.runtime.rows import ArraySource, ArrayTarget

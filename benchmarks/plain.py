@@ -53,12 +53,14 @@ def bytes_of(result: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.clip(np.rint(result[0].transpose(1, 2, 0) * 255), 0, 255).astype(np.uint8)
 
 
-def openvino(graph: bytes, precision: str) -> Infer:
-    """OpenVINO on the CPU; its own memory is given out, so use it before the next call."""
+def openvino(graph: bytes, precision: str | None = None) -> Infer:
+    """OpenVINO on the CPU, in the precision of its own choice unless one is given; it hands out its own memory."""
     import openvino
 
     core = openvino.Core()
-    config = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+    config = {"PERFORMANCE_HINT": "LATENCY"}
+    if precision is not None:
+        config["INFERENCE_PRECISION_HINT"] = precision
     request = core.compile_model(core.read_model(graph), "CPU", config).create_infer_request()
     return lambda x: request.infer([x], share_inputs=True, share_outputs=True)[0]
 

@@ -13,6 +13,7 @@ import numpy as np
 import pyvips
 
 from benchmarks.timing import in_turn, show
+from edgelift.evaluate.machine import machine
 
 PROGRAM = [sys.executable, "-m", "edgelift"]
 
