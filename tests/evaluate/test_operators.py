@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -265,6 +266,21 @@ def test_a_probe_counts_each_run(probing: Any, engine: str) -> None:
     probe.close()
     with pytest.raises(EngineError, match="closed"):
         probe.run()
+
+
+@REAL
+def test_the_operators_of_a_run_take_no_longer_than_the_run(probing: Any, engine: str) -> None:
+    """Counters that add up over runs would grow beyond it: with thirty runs fifteen times on the mean."""
+    graph_bytes = graph(conv(), weights={"w": (4, 4, 3, 3)}).SerializeToString()
+    probe: Probe = probing(engine).probe(graph_bytes, {"x": np.ones((1, 4, 512, 512), np.float32)}, count=True)
+    calls = []
+    for _ in range(30):
+        began = time.perf_counter()
+        probe.run()
+        calls.append(time.perf_counter() - began)
+    counted = sum(row.seconds for run in probe.counted() for row in run)
+    probe.close()
+    assert 0 < counted <= 1.05 * sum(calls)
 
 
 @REAL
