@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelift.runtime.anytime.meter import Meter
-from edgelift.runtime.anytime.ways import Way, Ways
+from edgelift.runtime.anytime.ways import Ways, mixed
 from edgelift.tiling.routes import Routed, Routes
 from edgelift.tiling.window import Span, Window
 
@@ -38,18 +38,23 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Pick:
-    """A way and what it is expected to give."""
+    """A cut into rows with a worth of a second for each of them, and what that is expected to give."""
 
-    way: Way
+    layout: int
+    worths: tuple[int, ...]
     seconds: float
     """From the first row to the last, the engine's and all around it."""
     error: float
     """Sum of squared errors, relative to the widest variant's."""
 
 
+def _paces(found: Ways, meter: Meter) -> Floats:
+    return np.array([meter.pace(variant) for variant in range(found.solution.counts.shape[2])])
+
+
 def _table(found: Ways, meter: Meter, outside: float) -> Floats:
     """Expected seconds from now on, worths × layouts."""
-    paces = np.array([meter.pace(variant) for variant in range(found.solution.counts.shape[2])])
+    paces = _paces(found, meter)
     used, named = found.shapes()
     cold = np.array([[shape not in meter.warm for shape in shapes] for shapes in named])
     known = {variant for variant, _, _ in meter.warm}
@@ -74,7 +79,21 @@ def pick(found: Ways, meter: Meter, outside: float, limit: float | None) -> Pick
         allowed = fits if fits.any() else allowed & (seconds == seconds[allowed].min())
     at = np.lexsort((seconds.ravel(), np.where(allowed, errors, np.inf).ravel()))[0]
     worth, layout = (int(k) for k in np.unravel_index(at, seconds.shape))
-    return Pick(Way(layout, worth), float(seconds[worth, layout]), float(errors[worth, layout]))
+    if limit is None:
+        return _alike(found, worth, layout, seconds, errors)
+    span = found.spans[layout]
+    spent = found.solution.spent[:, span] @ _paces(found, meter)
+    beside = seconds[worth, layout] - spent[worth].sum()  # new shapes, and what is not the engine's
+    rows = np.arange(spent.shape[1])
+    chosen = mixed(spent, found.solution.errors[:, span], limit - beside)
+    error = found.solution.errors[:, span][chosen, rows].sum() / found.widest
+    return Pick(layout, tuple(chosen.tolist()), float(spent[chosen, rows].sum() + beside), float(error))
+
+
+def _alike(found: Ways, worth: int, layout: int, seconds: Floats, errors: Floats) -> Pick:
+    """One worth for all rows."""
+    rows = len(found.layouts[layout].rows)
+    return Pick(layout, (worth,) * rows, float(seconds[worth, layout]), float(errors[worth, layout]))
 
 
 def knee(found: Ways, meter: Meter, outside: float, widest: float) -> Pick:
@@ -90,7 +109,7 @@ def knee(found: Ways, meter: Meter, outside: float, widest: float) -> Pick:
     else:
         order = np.argsort(seconds.ravel())
     worth, layout = (int(k) for k in np.unravel_index(order[0], seconds.shape))
-    return Pick(Way(layout, worth), float(seconds[worth, layout]), float(errors[worth, layout]))
+    return _alike(found, worth, layout, seconds, errors)
 
 
 class Pace:
@@ -112,7 +131,8 @@ class Pace:
         self._found, self._first, self._meter, self._outside = found, first, meter, outside
         self._until, self._clock = until, clock
         self.height, self.width = found.height, found.width
-        self.rows: tuple[tuple[Span, Span], ...] = found.layouts[first.way.layout].rows
+        self.rows: tuple[tuple[Span, Span], ...] = found.layouts[first.layout].rows
+        self._shapes = found.shapes()[1][first.layout]
         self._routed: list[tuple[Routed, ...]] = []
 
     def __len__(self) -> int:
@@ -122,31 +142,28 @@ class Pace:
     def windows(self) -> Iterator[tuple[Window, ...]]:
         """Rows of windows, from the top."""
         began, spent = self._clock(), self._meter.seconds
-        layout = self._first.way.layout
         for row, (read, keep) in enumerate(self.rows):
-            worth = self._first.way.worth
+            worth = self._first.worths[row]
             if self._until is not None and row:
                 self._meter.settle()
                 done = self.rows[row - 1][1].stop / self.height
                 around = (self._clock() - began - (self._meter.seconds - spent)) / done
                 left = self._until - self._clock() - around * (1 - done)
                 worth = self._worth(row, left * (1 - MARGIN / (len(self.rows) - row)))
-            routed = self._found.row(Way(layout, worth), row)
+            routed = self._found.row(self._first.layout, worth, row)
             self._routed.append(routed)
             yield tuple(Window(read, one.read, keep, one.keep, one.variant) for one in routed)
 
     def _worth(self, row: int, left: float) -> int:
-        """The least worth at which this row and those below take at most `left` seconds of the engine, else the quickest."""
-        span = self._found.spans[self._first.way.layout]
+        """What a second is worth in this row, so that it and those below take at most `left` seconds of the engine."""
+        span = self._found.spans[self._first.layout]
         below = slice(span.start + row, span.stop)
-        spent = self._found.solution.spent[:, below].sum(axis=1)
-        paces = np.array([self._meter.pace(variant) for variant in range(spent.shape[1])])
-        kinds = (self._found.solution.counts[:, below] > 0).any(axis=1).reshape(len(spent), -1)
-        shapes = self._found.shapes()[1][self._first.way.layout]
-        cold = np.array([shape not in self._meter.warm for shape in shapes])
-        seconds = spent @ paces + self._meter.fresh * (kinds & cold).sum(axis=1)
-        fits = np.flatnonzero(seconds <= left)
-        return int(fits[0]) if len(fits) else int(seconds.argmin())
+        seconds = self._found.solution.spent[:, below] @ _paces(self._found, self._meter)
+        fits = np.flatnonzero(seconds.sum(axis=1) <= left)
+        base = int(fits[0]) if len(fits) else len(seconds) - 1
+        kinds = (self._found.solution.counts[base, below] > 0).any(axis=0).ravel()
+        cold = sum(used and shape not in self._meter.warm for used, shape in zip(kinds, self._shapes, strict=True))
+        return int(mixed(seconds, self._found.solution.errors[:, below], left - cold * self._meter.fresh)[0])
 
     @property
     def routes(self) -> Routes:

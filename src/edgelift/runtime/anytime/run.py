@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgelift.core.errors import RequestError
@@ -49,7 +50,9 @@ NOW = Terms()
 class AnyTime:
     """A supernet on one engine. Raises `RequestError` for models and engines that cannot be routed."""
 
-    def __init__(self, bundle: Bundle, engine: Engine, planner: Planner) -> None:
+    def __init__(
+        self, bundle: Bundle, engine: Engine, planner: Planner, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
         spec = bundle.spec
         self._table = table_of(spec)
         if spec.halo is None or spec.multiple_of != 1 or engine.limits.shapes:
@@ -58,7 +61,7 @@ class AnyTime:
             )
         halo = spec.routing.get("halo", spec.halo)
         self._halo = halo if isinstance(halo, int) and 0 <= halo <= spec.halo else spec.halo
-        self._engine, self._planner = engine, planner
+        self._engine, self._planner, self._clock = engine, planner, clock
         self._quick: CostModel | None = None
         self._warm: set[Shape] = set()
 
@@ -74,35 +77,33 @@ class AnyTime:
         ahead: int,
     ) -> Account:
         """Upscale `source` into `target` within `budget`, or by `terms.routes`."""
-        began = time.perf_counter() if terms.began is None else terms.began
+        began = self._clock() if terms.began is None else terms.began
         if terms.routes is not None:
             return self._replay(terms.routes, source, target, report, began, warn, ahead)
         assert budget is not None
         model = self._prices(budget)
-        began = time.perf_counter() if budget.seconds is None else began  # what is measured is no part of a share
+        began = self._clock() if budget.seconds is None else began  # what is measured is no part of a share
         with held(source) as picture:
             errors = self._table.predict(edge_scores(picture))
             found = ways(picture.height, picture.width, self._halo, errors, model, picture.layers)
             outside = OUTSIDE * 3 * picture.height * picture.width * self._engine.spec.scale**2 * picture.layers
             widest = self._widest(picture.height, picture.width, picture.layers, model) + outside
-            meter = Meter(self._engine, model, self._warm)
+            meter = Meter(self._engine, model, self._warm, self._clock)
             limit = budget.seconds if budget.share is None else budget.share * widest
             until = None if limit is None else began + limit - (terms.after if budget.seconds is not None else 0.0)
             first = self._first(found, meter, outside, until, widest)
-            predicted = (
-                time.perf_counter() - began + first.seconds + (terms.after if budget.seconds is not None else 0.0)
-            )
-            pace = Pace(found, first, meter, outside, until)
+            predicted = self._clock() - began + first.seconds + (terms.after if budget.seconds is not None else 0.0)
+            pace = Pace(found, first, meter, outside, until, self._clock)
             run_plan(meter, pace, picture, target, report, ahead=ahead, warn=warn)
         return Account(
-            budget.words, limit, predicted, time.perf_counter() - began, widest,
+            budget.words, limit, predicted, self._clock() - began, widest,
             limit is not None and predicted > limit and set(pace.routes.shares()) == {0}, pace.routes,
         )  # fmt: skip
 
     def _first(self, found: Ways, meter: Meter, outside: float, until: float | None, widest: float) -> Pick:
         if until is None:
             return knee(found, meter, outside, widest)
-        return pick(found, meter, outside, max(0.0, until - time.perf_counter()))
+        return pick(found, meter, outside, max(0.0, until - self._clock()))
 
     def _prices(self, budget: Budget) -> CostModel:
         """Measured ones where they are kept or there is time for them, else a guess that one window sets right."""
@@ -135,4 +136,4 @@ class AnyTime:
         if max(routes.shares()) > self._engine.spec.widest:
             raise RequestError(f"these routes have variant {max(routes.shares())}; {self._engine.spec.name} has fewer")
         run_plan(self._engine, routes, source, target, report, ahead=ahead, warn=warn)
-        return Account("routes", None, None, time.perf_counter() - began, 0.0, False, routes)
+        return Account("routes", None, None, self._clock() - began, 0.0, False, routes)

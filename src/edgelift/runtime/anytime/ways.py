@@ -17,7 +17,7 @@ from edgelift.runtime.anytime.scores import BLOCK
 from edgelift.tiling.cost import CostModel
 from edgelift.tiling.routes import Layout, Routed, Solution, layouts, placed, solve
 
-__all__ = ["CELL", "Way", "Ways", "ways"]
+__all__ = ["CELL", "Ways", "mixed", "ways"]
 
 CELL = 2 * BLOCK
 """Length of a cell in input pixels: the least that a window keeps of a row."""
@@ -31,20 +31,14 @@ WORTHS = np.geomspace(1e-3, 1e2, 40)
 """What a second is worth, in shares of the widest variant's error for its whole time."""
 CALL = 1.2e-4
 """Seconds of a window beside its engine's price: it is cut, its blocks are placed."""
+FINER = 12
+"""Worths beyond the one that all rows can afford that single rows are tried with."""
 NEVER = 1e9
 """Seconds of a window that must not be taken."""
 
 Floats = NDArray[np.float64]
 Shape = tuple[int, int, int]
 """Variant, height and width of windows."""
-
-
-@dataclass(frozen=True)
-class Way:
-    """One cut into rows, at one worth of a second."""
-
-    layout: int
-    worth: int
 
 
 @dataclass(frozen=True)
@@ -85,9 +79,9 @@ class Ways:
         """Width in pixels of a window that keeps so many cells."""
         return min(cells * CELL + 2 * self.halo, self.width)
 
-    def row(self, way: Way, row: int) -> tuple[Routed, ...]:
-        """The windows of a row."""
-        pieces = self.solution.pieces(way.worth, self.spans[way.layout].start + row)
+    def row(self, layout: int, worth: int, row: int) -> tuple[Routed, ...]:
+        """The windows of a row of that layout."""
+        pieces = self.solution.pieces(worth, self.spans[layout].start + row)
         return placed(pieces, self.lengths, CELL, self.halo, self.width)
 
 
@@ -111,6 +105,30 @@ def ways(height: int, width: int, halo: int, errors: Floats, model: CostModel, l
     spans = tuple(slice(a, b) for a, b in pairwise(ends))
     solution = solve(stacked, seconds, lengths, list(WORTHS * widest / full))
     return Ways(height, width, halo, tuple(cut), lengths, solution, spans, widest)
+
+
+def mixed(seconds: Floats, errors: Floats, limit: float) -> NDArray[np.int64]:
+    """A worth for each row so that all take at most `limit` seconds, with little error; the quickest where none does.
+
+    Both are worths × rows. One worth for all rows leaves time over where many regions are alike, since they change their
+    variant at once: what is left makes single rows better, the best bargains first.
+    """
+    totals = seconds.sum(axis=1)
+    fits = np.flatnonzero(totals <= limit)
+    base = int(fits[0]) if len(fits) else int(totals.argmin())
+    chosen = np.full(seconds.shape[1], base)
+    left = limit - float(totals[base])
+    rows = np.arange(seconds.shape[1])
+    for better in range(base - 1, max(-1, base - 1 - FINER), -1):
+        if left <= 0:
+            break
+        extra = seconds[better] - seconds[chosen, rows]
+        gain = errors[chosen, rows] - errors[better]
+        for row in np.argsort(-gain / np.maximum(extra, 1e-12), kind="stable"):
+            if gain[row] > 0 and extra[row] <= left:
+                chosen[row] = better
+                left -= float(extra[row])
+    return chosen
 
 
 def _cells(errors: Floats, height: int, width: int) -> Floats:
