@@ -104,7 +104,11 @@ class Planner:
                 self._known, self._looked = prices.load(self.key), True
             if again or (self._known is None and measure):
                 most = int(MEASURED_MEMORY / self.footprint(1, 1).per_pixel)
-                found = self._measure(self._engine, self._options.samples, most=most)
+                many: dict[str, Any] = {}
+                if self._options.many_shapes:
+                    seconds = prices.MANY_SECONDS * len(prices.priced(self.spec))
+                    many = {"rounds": prices.MANY_ROUNDS, "budget": seconds}
+                found = self._measure(self._engine, self._options.samples, most=most, **many)
                 self._known, self.steady = found.model, found.spread <= prices.STEADY
                 if self.steady:
                     prices.store(self.key, self._known)

@@ -54,6 +54,8 @@ BATCH_SHAPE = (128, 128)
 """Of which batches are measured, to learn whether the device runs them at once."""
 RUNS = 3
 """Of a shape: one to warm up and two timed. No more, because OpenVINO compiles a shape for itself at the fourth."""
+MANY_ROUNDS, MANY_SECONDS = 6, 0.7
+"""Rounds, and seconds for each variant, where variants are chosen by their prices: the least of more runs is less noisy."""
 STEADY = 1.15
 """A measurement whose `spread` is above this was disturbed: it serves for now, and is not kept."""
 ASSUMED_RATE = {"CPU": 5e10}
@@ -78,7 +80,8 @@ class Measurement:
 
     model: CostModel
     spread: float
-    """The longest time of a shape over its shortest, in the middle of all shapes: 1 on a machine that does nothing else."""
+    """The second shortest time of a shape over its shortest, in the middle of all shapes: 1 on a machine that does nothing
+    else."""
 
 
 @dataclass(frozen=True)
@@ -152,21 +155,29 @@ def measure(
     *,
     budget: float = BUDGET,
     most: int | None = None,
+    rounds: int = 2,
     clock: Clock = time.perf_counter,
 ) -> Measurement:
     """Time `engine` on windows from small to large and on batches, as many as `budget` seconds allow.
 
-    Two rounds through all shapes, so that what else runs on the machine is unlikely to meet one shape twice; the lesser
-    time counts. Every variant gets an equal part of the budget, and its first window whatever that takes. `samples` is
+    Two `rounds` or more through all shapes, so that what else runs on the machine is unlikely to meet one shape in each; the
+    least time counts. Every variant gets an equal part of the budget, and its first window whatever that takes. `samples` is
     the type of the windows; those of more than `most` pixels are left out. Raises `EngineError` where not even the first
     one runs.
     """
     variants = priced(engine.spec)
-    parts = [_measure(_Runs(engine, samples, v, clock), budget / len(variants), most) for v in variants]
-    rows = tuple(row for found, _, _ in parts for row in found)
-    fresh = [seconds for _, _, extra in parts for seconds in extra]
-    model = CostModel(rows, statistics.median(fresh) if fresh else 0.0)
-    return Measurement(model, statistics.median(spread for _, spreads, _ in parts for spread in spreads))
+    share = 2 * budget / (rounds * len(variants))
+    runs = [_Runs(engine, samples, variant, clock) for variant in variants]
+    firsts = [_first_round(one, share, most) for one in runs]
+    times = [{shape: [seconds] for shape, seconds in found.items()} for found, _ in firsts]
+    for _ in range(rounds - 1):
+        for one, of in zip(runs, times, strict=True):
+            for shape, seconds in of.items():
+                seconds.append(one.seconds(shape))
+    rows = [Measured(*s, min(t), one.variant) for one, of in zip(runs, times, strict=True) for s, t in of.items()]
+    spreads = [sorted(t)[1] / min(t) for of in times for t in of.values()]
+    fresh = [seconds for _, extra in firsts for seconds in extra]
+    return Measurement(CostModel(tuple(rows), statistics.median(fresh) if fresh else 0.0), statistics.median(spreads))
 
 
 def guessed(engine: Engine, assumed: CostModel, samples: str = "uint8", clock: Clock = time.perf_counter) -> CostModel:
@@ -210,14 +221,6 @@ class _Runs:
         began = self.clock()
         self.engine.run(batch, self.variant, out)
         return max(self.clock() - began, 1e-9)  # a clock may be too coarse to see it
-
-
-def _measure(runs: _Runs, budget: float, most: int | None) -> tuple[list[Measured], list[float], list[float]]:
-    """Rows, for each the longer of its two timed runs over the shorter, and what the first windows of a shape took more."""
-    first, fresh = _first_round(runs, budget, most)
-    both = {shape: (seconds, runs.seconds(shape)) for shape, seconds in first.items()}
-    rows = [Measured(*shape, min(times), runs.variant) for shape, times in both.items()]
-    return rows, [max(times) / min(times) for times in both.values()], fresh
 
 
 def _first_round(runs: _Runs, budget: float, most: int | None) -> tuple[dict[Shape, float], list[float]]:

@@ -24,8 +24,8 @@ OUTSIDE = 1.5e-9
 """Seconds for a sample of the result that are not the engine's: windows are cut, blocks placed. Corrected by what is seen."""
 VARIANT = 0.03
 """Seconds to prepare a variant that was not run before: engines compile it, or read it from their cache."""
-KNEE_DB = 0.03
-"""PSNR that `auto` gives up at most, by prediction, where its share of the time allows it."""
+KNEE_DB = 0.005
+"""PSNR in dB that `auto` gives up without a need, by prediction: single pictures lose several times as much."""
 KNEE_SHARE = 0.55
 """Share of the widest variant's predicted time that `auto` takes at most."""
 ROWS = 4
