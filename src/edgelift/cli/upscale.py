@@ -124,6 +124,10 @@ def upscale(
         check_encoding(work[0].target, format=format, quality=quality, compression=compression, lossless=lossless)
         kind: dict[str, Any] = {"format": format, "quality": quality, "lossless": lossless}
         kind["max_pixels"] = max_pixels or DEFAULT_MAX_PIXELS
+        if routes is not None and (unknown := [job.source for job in work if job.source not in known]):
+            raise RequestError(
+                f"{routes}: the report has no routes for {unknown[0]}; give the inputs as they were given then"
+            )
         if map_file is not None and (len(work) > 1 or not (options["budget"] or known) or STANDARD in inputs):
             raise RequestError("--map is for one picture file, with --budget or --routes")
         if dry:

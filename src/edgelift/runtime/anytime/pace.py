@@ -84,9 +84,14 @@ def pick(found: Ways, meter: Meter, outside: float, limit: float | None) -> Pick
     span = found.spans[layout]
     spent = found.solution.spent[:, span] @ _paces(found, meter)
     beside = seconds[worth, layout] - spent[worth].sum()  # new shapes, and what is not the engine's
-    rows = np.arange(spent.shape[1])
     chosen = mixed(spent, found.solution.errors[:, span], limit - beside)
-    error = found.solution.errors[:, span][chosen, rows].sum() / found.widest
+    return _rows(found, layout, chosen, spent, float(beside))
+
+
+def _rows(found: Ways, layout: int, chosen: NDArray[np.int64], spent: Floats, beside: float) -> Pick:
+    """A worth for each row; `spent`: seconds, worths × rows."""
+    rows = np.arange(spent.shape[1])
+    error = found.solution.errors[:, found.spans[layout]][chosen, rows].sum() / found.widest
     return Pick(layout, tuple(chosen.tolist()), float(spent[chosen, rows].sum() + beside), float(error))
 
 
@@ -96,10 +101,10 @@ def _alike(found: Ways, worth: int, layout: int, seconds: Floats, errors: Floats
     return Pick(layout, (worth,) * rows, float(seconds[worth, layout]), float(errors[worth, layout]))
 
 
-def knee(found: Ways, meter: Meter, outside: float, widest: float) -> Pick:
+def knee(found: Ways, outside: float, widest: float) -> Pick:
     """The quickest way that is expected to lose at most `KNEE_DB` on the widest variant, which takes `widest` seconds; the
-    best one of `KNEE_SHARE` of its time where that is more."""
-    seconds, errors = _table(found, meter, outside), found.errors()
+    best one of `KNEE_SHARE` of its time where that is more. By prices alone: the same picture gives the same way."""
+    seconds, errors = found.spent().sum(axis=2) + outside, found.errors()
     within = seconds <= KNEE_SHARE * widest
     good = within & (10 * np.log10(errors) <= KNEE_DB)
     if good.any():
@@ -109,7 +114,11 @@ def knee(found: Ways, meter: Meter, outside: float, widest: float) -> Pick:
     else:
         order = np.argsort(seconds.ravel())
     worth, layout = (int(k) for k in np.unravel_index(order[0], seconds.shape))
-    return _alike(found, worth, layout, seconds, errors)
+    if good.any() or not within.any():
+        return _alike(found, worth, layout, seconds, errors)
+    span = found.spans[layout]
+    spent, missed = found.solution.spent[:, span].sum(axis=2), found.solution.errors[:, span]
+    return _rows(found, layout, mixed(spent, missed, KNEE_SHARE * widest - outside), spent, outside)
 
 
 class Pace:

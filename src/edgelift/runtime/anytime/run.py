@@ -102,7 +102,7 @@ class AnyTime:
 
     def _first(self, found: Ways, meter: Meter, outside: float, until: float | None, widest: float) -> Pick:
         if until is None:
-            return knee(found, meter, outside, widest)
+            return knee(found, outside, widest)
         return pick(found, meter, outside, max(0.0, until - self._clock()))
 
     def _prices(self, budget: Budget) -> CostModel:

@@ -21,13 +21,13 @@ __all__ = ["CELL", "Ways", "mixed", "ways"]
 
 CELL = 2 * BLOCK
 """Length of a cell in input pixels: the least that a window keeps of a row."""
-LENGTHS = (1, 4, 16)
+LENGTHS = (1, 4, 8, 16)
 """Of windows, in cells, beside the whole row. Few, because engines prepare each new shape once."""
-MOST_PIXELS = 1 << 18
-"""Of a window: larger ones fall out of caches, and take memory."""
+MOST_PIXELS = 1 << 16
+"""Of a window: larger ones fall out of caches, where narrow variants take half as long again, and take memory."""
 STRIP_PIXELS = 1 << 19
 """Of what a row of windows keeps: strips of the result stay small however large the picture is."""
-WORTHS = np.geomspace(1e-3, 1e2, 40)
+WORTHS = np.geomspace(2e-3, 1e2, 32)
 """What a second is worth, in shares of the widest variant's error for its whole time."""
 CALL = 1.2e-4
 """Seconds of a window beside its engine's price: it is cut, its blocks are placed."""
