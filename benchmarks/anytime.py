@@ -30,9 +30,10 @@ from edgelift.runtime.anytime.pace import pick
 from edgelift.runtime.anytime.run import Terms
 from edgelift.runtime.anytime.scores import EdgeScores, edge_scores
 from edgelift.runtime.anytime.table import table_of
-from edgelift.runtime.anytime.ways import ways
+from edgelift.runtime.anytime.ways import CALL, ways
 from edgelift.runtime.models import ANYTIME, DEFAULTS
 from edgelift.runtime.rows import ArraySource, ArrayTarget
+from edgelift.tiling.cost import CostModel
 from edgelift.tiling.routes import Routes
 
 BUDGETS = tuple(f"{percent}%" for percent in range(10, 101, 10))
@@ -73,8 +74,14 @@ def replay(upscaler: Upscaler, low: np.ndarray, routes: Routes) -> np.ndarray:
     return target.picture
 
 
-def at_random(upscaler: Upscaler, low: np.ndarray, share: float, seed: int) -> Routes:
-    """Routes of the same predicted cost, for edge scores that were dealt to the blocks at random."""
+def cost(model: CostModel, routes: Routes) -> float:
+    """Predicted seconds of all windows."""
+    windows = [window for row in routes.windows() for window in row]
+    return sum(CALL + model.seconds(1, len(w.rows), len(w.columns), w.variant) for w in windows)
+
+
+def at_random(upscaler: Upscaler, low: np.ndarray, routes: Routes, seed: int) -> Routes:
+    """Routes of the same predicted cost as `routes`, for edge scores that were dealt to the blocks at random."""
     anytime = upscaler._anytime("uint8")
     scores = edge_scores(ArraySource(low))
     order = np.random.default_rng(seed).permutation(scores.square.size)
@@ -82,9 +89,8 @@ def at_random(upscaler: Upscaler, low: np.ndarray, share: float, seed: int) -> R
     assert upscaler.spec is not None
     model = upscaler.planner().known() or upscaler.planner().assumed
     found = ways(*low.shape[:2], anytime._halo, table_of(upscaler.spec).predict(dealt), model)
-    meter = Meter(upscaler._engine("uint8"), model, anytime._warm)
-    widest = anytime._widest(*low.shape[:2], 1, model)
-    chosen = pick(found, meter, 0.0, share * widest)
+    every = {shape for shapes in found.shapes()[1] for shape in shapes}
+    chosen = pick(found, Meter(upscaler._engine("uint8"), model, every), 0.0, cost(model, routes))
     rows = tuple(found.row(chosen.layout, worth, row) for row, worth in enumerate(chosen.worths))
     return Routes(*low.shape[:2], found.layouts[chosen.layout].rows, rows)
 
@@ -150,7 +156,7 @@ def curve(name: str, scale: int, pictures: list[tuple[str, np.ndarray, np.ndarra
                 seams += seam(picture, accounts[row].routes, scale)
                 without += seam(results["widest"], accounts[row].routes, scale)  # the same places, without any seam
         for budget in BUDGETS:
-            routes = at_random(upscaler, low, float(budget[:-1]) / 100, number)
+            routes = at_random(upscaler, low, accounts[budget].routes, number)
             sums[budget]["random"].append(psnr(replay(upscaler, low, routes), high))
             sums[budget]["random_macs"].append(macs(upscaler, routes) / full)
     began = time.perf_counter()

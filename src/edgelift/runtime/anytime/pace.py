@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgelift.runtime.anytime.meter import Meter
+from edgelift.runtime.anytime.meter import PRIOR, Meter
 from edgelift.runtime.anytime.ways import Ways, mixed
 from edgelift.tiling.routes import Routed, Routes
 from edgelift.tiling.window import Span, Window
@@ -141,6 +141,7 @@ class Pace:
         self._until, self._clock = until, clock
         self.height, self.width = found.height, found.width
         self.rows: tuple[tuple[Span, Span], ...] = found.layouts[first.layout].rows
+        meter.prior = PRIOR * first.seconds
         self._shapes = found.shapes()[1][first.layout]
         self._routed: list[tuple[Routed, ...]] = []
 
