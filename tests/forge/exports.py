@@ -24,9 +24,12 @@ __all__ = ["CONFIGS", "SMALL", "Export", "drawn", "exported", "name_of", "quick"
 
 SMALL: dict[str, dict[str, Any]] = {
     "abpn": {"channels": 6, "layers": 1},
+    "carn": {"channels": 4, "blocks": 1, "layers": 2},
+    "carn-m": {"channels": 4, "blocks": 1, "layers": 2, "groups": 2},
     "edsr": {"channels": 6, "layers": 1},
     "fsrcnn": {"channels": 8, "shrunk": 4, "layers": 1},
     "plain": {"channels": 6, "layers": 1},
+    "slim-carn": {"widths": (2, 4), "blocks": 1, "layers": 1},
     "slim-edsr": {"widths": (2, 4), "layers": 1},
     "slim-fsrcnn": {"widths": (3, 5, 8), "shrunk": 4, "layers": 1},
     "slim-plain": {"widths": (2, 4, 6), "layers": 1},
@@ -35,16 +38,20 @@ SMALL: dict[str, dict[str, Any]] = {
 
 _FORMS = [(scale, padding) for scale in (2, 3, 4) for padding in ("zeros", "replicate")]
 _HALF = [(2, "zeros"), (3, "replicate"), (4, "zeros")]
+_FEW = {
+    **dict.fromkeys(("espcn", "espcn-rgb"), _HALF),
+    "carn": [(4, "zeros")], "carn-m": [(3, "replicate")], "slim-carn": [(2, "zeros")],
+}  # an export takes seconds  # fmt: skip
 
 CONFIGS: list[tuple[str, dict[str, Any]]] = [
     *[
         (name, {"scale": scale, "padding": padding, **SMALL.get(name, {})})
         for name in zoo.ARCHITECTURES
-        for scale, padding in (_HALF if name.startswith("espcn") else _FORMS)
+        for scale, padding in _FEW.get(name, _FORMS)
     ],
     *[("abpn", {"scale": s, "residual": r, **SMALL["abpn"]}) for r, s in (("image", 3), ("feature", 2), ("none", 4))],
 ]
-"""Every architecture at every scale and with both paddings, ESPCN not in every combination; every residual form."""
+"""Every architecture, the small ones at every scale and with both paddings; every residual form."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from edgelift.core.spec import ModelSpec
 from edgelift.forge.bundles import spec_of
 from edgelift.nets import zoo
 from edgelift.nets.abpn import RESIDUALS
+from edgelift.nets.carn import TAILS
 from edgelift.nets.luma import FixedConv
 from edgelift.nets.network import Network
 from edgelift.runtime.engine import Limits, blocks_shape
@@ -34,11 +35,14 @@ from edgelift.tiling.plan import auto_tile, plan
 COLOUR_BITS, SLOPE_BITS = 8, 1
 FORMS: dict[str, list[dict[str, Any]]] = {
     "abpn": [{"channels": 4, "layers": 1, "residual": residual} for residual in RESIDUALS],
+    "carn": [{"channels": 3, "blocks": 1, "layers": 1, "tail": tail} for tail in TAILS],
+    "carn-m": [{"channels": 4, "blocks": 1, "layers": 1, "groups": 2}],
     "edsr": [{"channels": 4, "layers": 1}],
     "espcn": [{}],
     "espcn-rgb": [{}],
     "fsrcnn": [{"channels": 5, "shrunk": 3, "layers": 2}],
     "plain": [{"channels": 4, "layers": 1}],
+    "slim-carn": [{"widths": [3, 4], "blocks": 1, "layers": 1}],
     "slim-edsr": [{"widths": [3, 4], "layers": 1}],
     "slim-fsrcnn": [{"widths": [3, 5], "shrunk": 3, "layers": 2}],
     "slim-plain": [{"widths": [3, 4], "layers": 1}],

@@ -23,6 +23,8 @@ CONFIGS: list[tuple[str, dict[str, Any]]] = [
     *[(name, {"scale": s, "padding": p}) for name in zoo.ARCHITECTURES for s in SCALES for p in PADDINGS],
     *[("abpn", {"scale": s, "channels": 8, "layers": 2, "residual": r}) for r in RESIDUALS for s in SCALES],
     ("fsrcnn", {"scale": 2, "channels": 8, "shrunk": 4, "layers": 1}),
+    ("carn", {"scale": 3, "channels": 6, "blocks": 2, "layers": 1, "tail": "direct"}),
+    ("carn-m", {"scale": 2, "channels": 6, "blocks": 1, "layers": 2, "groups": 3, "tail": "direct"}),
 ]
 EVERY = pytest.mark.parametrize(
     ("name", "config"), CONFIGS, ids=[f"{n}-{'-'.join(str(v) for v in c.values())}" for n, c in CONFIGS]
@@ -61,6 +63,9 @@ def test_the_result_is_scale_times_larger(name: str, config: dict[str, Any]) -> 
         ("abpn", {"scale": 3}, 42_539),
         ("abpn", {"scale": 2}, 756 + 4 * 7056 + 28 * 12 * 9 + 12 * 12 * 9 + 5 * 28 + 2 * 12),
         ("abpn", {"scale": 4, "channels": 8, "layers": 2}, 216 + 2 * 576 + 8 * 48 * 9 + 48 * 48 * 9 + 3 * 8 + 2 * 48),
+        ("carn", {"scale": 4}, 816_451 + 295_424 + 3),  # + the mean colour; the published sum of scales is below
+        ("carn-m", {"scale": 4}, 1792 + 3 * 22_720 + 148_224 + 1731 + 74_240 + 3),
+        ("carn", {"scale": 4, "tail": "direct"}, 816_451 - 1731 + 64 * 48 * 9 + 48),
         ("edsr", {"scale": 4}, 9 * (3 * 64 + 33 * 64 * 64 + 64 * 48) + 34 * 64 + 48),
         ("espcn", {"scale": 3}, 22_729),
         ("espcn-rgb", {"scale": 3}, 3 * 64 * 25 + 64 + 64 * 32 * 9 + 32 + 32 * 27 * 9 + 27),
@@ -68,6 +73,7 @@ def test_the_result_is_scale_times_larger(name: str, config: dict[str, Any]) -> 
         ("fsrcnn", {"scale": 4}, 12_464 + 173 + 172),
         ("plain", {"scale": 3}, 9 * (3 * 32 + 5 * 32 * 32 + 32 * 27) + 6 * 32 + 27),
         ("slim-plain", {"scale": 4}, 9 * (3 * 48 + 5 * 48 * 48 + 48 * 48) + 6 * 48 + 48),  # narrower ones add none
+        ("slim-carn", {"scale": 4}, 816_451 - 1731 + 64 * 48 * 9 + 48),
         ("slim-edsr", {"scale": 4}, 9 * (3 * 64 + 33 * 64 * 64 + 64 * 48) + 34 * 64 + 48),
         ("slim-fsrcnn", {"scale": 4}, 12_464 + 173 + 172),
     ],
@@ -79,6 +85,25 @@ def test_parameters_are_those_published_or_counted_by_hand(name: str, config: di
 def test_fsrcnn_has_the_published_number_of_weights() -> None:
     weights = [p for key, p in zoo.build("fsrcnn").named_parameters() if key.endswith("weight") and "slopes" not in key]
     assert sum(p.numel() for p in weights) == 12_464
+
+
+@pytest.mark.parametrize(("name", "biases", "published"), [("carn", True, 1592), ("carn-m", False, 412)])
+def test_carn_has_the_published_parameters(name: str, biases: bool, published: int) -> None:
+    """In thousands: one trunk and the tails of ×2, ×3 and ×4; the paper counts CARN's biases and not CARN-M's."""
+    counted: dict[str, int] = {}
+    for scale in SCALES:
+        for key, value in zoo.build(name, scale=scale).named_parameters():
+            if key != "mean.bias" and (biases or not key.endswith("bias")):
+                counted[f"{scale} {key}" if key.startswith("enlarge") else key] = value.numel()
+    assert round(sum(counted.values()) / 1000) == published
+
+
+@pytest.mark.parametrize(("name", "published"), [("carn", (222.8, 118.8, 90.9)), ("carn-m", (91.2, 46.1, 32.5))])
+def test_carn_has_the_published_multiply_adds(name: str, published: tuple[float, ...]) -> None:
+    """In 10⁹, for a result of 1280 × 720, at ×2, ×3 and ×4."""
+    for scale, giga in zip(SCALES, published, strict=True):
+        macs = zoo.build(name, scale=scale).macs_per_pixel(side=8) * 1280 * 720 / scale**2
+        assert round(macs / 1e9, 1) == giga
 
 
 def _colour_path(s: int) -> int:
@@ -98,6 +123,13 @@ def _macs(name: str, s: int) -> int:
     if name in ("plain", "slim-plain"):
         c = 32 if name == "plain" else 48
         return 9 * (3 * c + 5 * c * c + c * 3 * s**2)
+    if name in ("carn", "carn-m"):
+        block = 2 * 9 * 64 * 64 if name == "carn" else 2 * 9 * 64 * 16 + 64 * 64
+        step = 9 * 64 * (64 if name == "carn" else 16)  # for one pixel of the larger picture
+        steps = {2: 4 * step, 3: 9 * step, 4: (4 + 16) * step}[s]
+        return 9 * 3 * 64 + 9 * block + 4 * (2 + 3 + 4) * 64 * 64 + steps + 9 * 64 * 3 * s**2
+    if name == "slim-carn":
+        return 9 * 3 * 64 + 9 * 2 * 9 * 64 * 64 + 4 * (2 + 3 + 4) * 64 * 64 + 9 * 64 * 3 * s**2
     if name in ("edsr", "slim-edsr"):
         return 9 * (3 * 64 + 33 * 64 * 64 + 64 * 3 * s**2)
     if name == "slim-fsrcnn":
@@ -120,6 +152,9 @@ def test_the_residual_form_costs_no_multiply_adds(residual: str) -> None:
 
 # -- the halo
 SHORT: dict[str, dict[str, Any]] = {
+    "carn": {"channels": 4, "blocks": 2, "layers": 1},
+    "carn-m": {"channels": 4, "blocks": 1, "layers": 2, "groups": 2},
+    "slim-carn": {"widths": (4, 6), "blocks": 2, "layers": 1},
     "edsr": {"channels": 6, "layers": 3},
     "slim-edsr": {"widths": (4, 6), "layers": 3},
 }
@@ -238,7 +273,7 @@ def test_every_row_of_the_zoo_is_a_network_of_that_name(name: str) -> None:
 
 
 def test_an_unknown_architecture_lists_the_known_ones() -> None:
-    with pytest.raises(RequestError, match="no network architecture is called 'rcan'; choose from abpn, edsr"):
+    with pytest.raises(RequestError, match="no network architecture is called 'rcan'; choose from abpn, carn"):
         zoo.build("rcan")
 
 
@@ -250,6 +285,10 @@ def test_an_unknown_architecture_lists_the_known_ones() -> None:
         ("fsrcnn", {"padding": "reflect"}, "padding must be one of zeros, replicate"),
         ("espcn", {"channels": 3}, "channels"),
         ("abpn", {"width": 3}, "width"),
+        ("carn", {"tail": "long"}, "tail must be one of steps, direct, got 'long'"),
+        ("carn", {"scale": 5}, "scale must be 1, 2, 3, 4 or 8 where a network enlarges in steps, got 5"),
+        ("carn-m", {"groups": 1}, "groups must be at least 2, got 1; with one it is carn"),
+        ("carn-m", {"channels": 6}, "divisible by groups"),
         ("abpn", {"channels": "28"}, "channels"),
         ("abpn", {"scale": 2.5}, "scale"),
         ("abpn", {"scale": 0}, "scale"),

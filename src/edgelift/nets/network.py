@@ -113,16 +113,16 @@ def parameters(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
-def conv(into: int, out: int, size: int, padding: str, *, relu: bool = True) -> nn.Conv2d:
+def conv(into: int, out: int, size: int, padding: str, *, relu: bool = True, groups: int = 1) -> nn.Conv2d:
     """A `size` × `size` convolution that keeps the picture's size.
 
     Weights are drawn as He et al. 2015 for a ReLU after it, or with half that variance where none follows.
     """
     if padding not in PADDINGS:
         raise ValueError(f"padding must be one of {', '.join(PADDINGS)}, got {padding!r}")
-    layer = nn.Conv2d(into, out, size, padding=size // 2, padding_mode=padding)
+    layer = nn.Conv2d(into, out, size, padding=size // 2, padding_mode=padding, groups=groups)
     gain = math.sqrt(2.0) if relu else 1.0
-    nn.init.normal_(layer.weight, std=gain / math.sqrt(into * size * size))
+    nn.init.normal_(layer.weight, std=gain / math.sqrt(into // groups * size * size))
     assert layer.bias is not None
     nn.init.zeros_(layer.bias)
     return layer
