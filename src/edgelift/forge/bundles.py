@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,17 @@ PARITY_DB = 60.0
 
 
 def spec_of(network: Network, name: str, licence: str, training: dict[str, Any]) -> ModelSpec:
-    """The facts of `network`; parameters and multiply-adds are counted here."""
+    """The facts of `network`; parameters and multiply-adds are counted here.
+
+    Parameters are the trained values, or those of the form that runs where it has fewer.
+    """
+    runs = copy.deepcopy(network)
+    runs.fold()
     return ModelSpec(
         name=name, architecture=network.architecture, config=network.config, task=network.task, scale=network.scale,
         shuffle=network.shuffle, halo=network.halo, multiple_of=network.multiple_of, padding=network.padding,
-        colour=network.colour, parameters=parameters(network), macs=network.macs_per_pixel(), licence=licence,
+        colour=network.colour, parameters=min(parameters(network), parameters(runs)), macs=runs.macs_per_pixel(),
+        licence=licence,
         variants=network.variants, training=training,
         routing={"macs": list(network.costs)} if isinstance(network, Slimmable) else {},
     )  # fmt: skip

@@ -8,14 +8,13 @@ Its last layer is a 9×9 transposed convolution of stride `scale`. That is the s
 from __future__ import annotations
 
 import math
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from edgelift.nets.luma import LumaNetwork
-from edgelift.nets.network import Padding, RunsAsConv, conv
+from edgelift.nets.network import RunsAsConv, conv, conv_of
 
 __all__ = ["FSRCNN"]
 
@@ -48,18 +47,7 @@ class SubPixelDeconv(RunsAsConv):
 
     def as_conv(self) -> nn.Conv2d:
         """The equal convolution."""
-        weight = self.regrouped()
-        layer = nn.Conv2d(
-            weight.shape[1],
-            weight.shape[0],
-            weight.shape[2],
-            padding=self.reach,
-            padding_mode=cast(Padding, self.padding),
-        )
-        layer.weight.data.copy_(weight)
-        assert layer.bias is not None
-        layer.bias.data.copy_(self.bias.expand(self.scale**2))
-        return layer.to(weight)
+        return conv_of(self.regrouped(), self.bias.expand(self.scale**2), self.padding)
 
     def forward(self, x: Tensor) -> Tensor:
         """Blocks N × scale² × h × w."""
