@@ -57,6 +57,7 @@ CONFIGS: list[tuple[str, dict[str, Any]]] = [
         for scale, padding in _FEW.get(name, _FORMS)
     ],
     *[("abpn", {"scale": s, "residual": r, **SMALL["abpn"]}) for r, s in (("image", 3), ("feature", 2), ("none", 4))],
+    ("plain", {"scale": 2, "block": "reparam", **SMALL["plain"]}),
 ]
 """Every architecture, the small ones at every scale and with both paddings; every residual form."""
 

@@ -40,6 +40,8 @@ CONFIGS: list[tuple[str, dict[str, Any]]] = [
         for p in PADDINGS
     ],
     *[("abpn", {"scale": s, "channels": 8, "layers": 2, "residual": r}) for r in RESIDUALS for s in SCALES],
+    ("abpn", {"scale": 2, "channels": 6, "layers": 2, "block": "reparam"}),
+    ("plain", {"scale": 3, "channels": 6, "layers": 2, "block": "reparam", "padding": "replicate"}),
     ("fsrcnn", {"scale": 2, "channels": 8, "shrunk": 4, "layers": 1}),
     ("carn", {"scale": 3, "channels": 6, "blocks": 2, "layers": 1, "tail": "direct"}),
     ("carn-m", {"scale": 2, "channels": 6, "blocks": 1, "layers": 2, "groups": 3, "tail": "direct"}),
