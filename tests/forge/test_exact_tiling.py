@@ -24,9 +24,9 @@ from edgelift.core.spec import ModelSpec
 from edgelift.forge.bundles import spec_of
 from edgelift.nets import rrdb, zoo
 from edgelift.nets.abpn import RESIDUALS
-from edgelift.nets.carn import TAILS
 from edgelift.nets.luma import FixedConv
 from edgelift.nets.network import Network
+from edgelift.nets.steps import TAILS
 from edgelift.runtime.engine import Limits, blocks_shape
 from edgelift.runtime.pipeline import run_plan
 from edgelift.runtime.rows import ArraySource, ArrayTarget
@@ -37,7 +37,7 @@ FORMS: dict[str, list[dict[str, Any]]] = {
     "abpn": [{"channels": 4, "layers": 1, "residual": residual} for residual in RESIDUALS],
     "carn": [{"channels": 3, "blocks": 1, "layers": 1, "tail": tail} for tail in TAILS],
     "carn-m": [{"channels": 4, "blocks": 1, "layers": 1, "groups": 2}],
-    "edsr": [{"channels": 4, "layers": 1}],
+    "edsr": [{"channels": 4, "layers": 1, "tail": tail} for tail in TAILS],
     "espcn": [{}],
     "espcn-rgb": [{}],
     "fsrcnn": [{"channels": 5, "shrunk": 3, "layers": 2}],

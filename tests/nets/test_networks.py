@@ -43,6 +43,10 @@ CONFIGS: list[tuple[str, dict[str, Any]]] = [
     ("abpn", {"scale": 2, "channels": 6, "layers": 2, "block": "reparam"}),
     ("plain", {"scale": 3, "channels": 6, "layers": 2, "block": "reparam", "padding": "replicate"}),
     ("fsrcnn", {"scale": 2, "channels": 8, "shrunk": 4, "layers": 1}),
+    ("fsrcnn", {"scale": 3, "channels": 6, "shrunk": 3, "layers": 1, "align": "corner", "luma": "limited"}),
+    ("espcn", {"scale": 2, "activation": "tanh", "luma": "limited"}),
+    ("espcn", {"scale": 3, "activation": "tanh"}),
+    ("edsr", {"scale": 4, "channels": 6, "layers": 2, "tail": "steps"}),
     ("carn", {"scale": 3, "channels": 6, "blocks": 2, "layers": 1, "tail": "direct"}),
     ("carn-m", {"scale": 2, "channels": 6, "blocks": 1, "layers": 2, "groups": 3, "tail": "direct"}),
 ]
@@ -95,6 +99,9 @@ def test_the_result_is_scale_times_larger(name: str, config: dict[str, Any]) -> 
         ("carn-m", {"scale": 4}, 1792 + 3 * 22_720 + 148_224 + 1731 + 74_240 + 3),
         ("carn", {"scale": 4, "tail": "direct"}, 816_451 - 1731 + 64 * 48 * 9 + 48),
         ("edsr", {"scale": 4}, 9 * (3 * 64 + 33 * 64 * 64 + 64 * 48) + 34 * 64 + 48),
+        ("edsr", {"scale": 2, "tail": "steps"}, 1_369_859 + 3),  # published as 1,370 K, + the mean colour
+        ("edsr", {"scale": 4, "tail": "steps"}, 1_517_571 + 3),
+        ("edsr", {"scale": 4, "channels": 256, "layers": 32, "tail": "steps"}, 43_089_923 + 3),  # published as 43 M
         ("espcn", {"scale": 3}, 22_729),
         ("espcn-rgb", {"scale": 3}, 3 * 64 * 25 + 64 + 64 * 32 * 9 + 32 + 32 * 27 * 9 + 27),
         ("fsrcnn", {"scale": 3}, 12_464 + (56 + 12 + 4 * 12 + 56 + 1) + (56 + 12 + 4 * 12 + 56)),  # + biases + PReLU
@@ -148,6 +155,7 @@ def test_carn_has_the_published_multiply_adds(name: str, published: tuple[float,
 @pytest.mark.parametrize(
     ("name", "config", "published"),
     [
+        ("edsr", {"scale": 4, "tail": "steps"}, 114.2),
         ("imdn", {"scale": 2}, 158.8),
         ("imdn", {"scale": 4}, 40.9),
         ("srresnet", {"scale": 4}, 127.8),
@@ -386,6 +394,9 @@ def test_an_unknown_architecture_lists_the_known_ones() -> None:
         ("abpn", {"width": 3}, "width"),
         ("imdn", {"channels": 6}, "channels must be a multiple of 4, got 6"),
         ("rrdb", {"scale": 2, "unshuffle": 3}, "scale must be 1, 2, 3, 4 or 8"),
+        ("espcn", {"activation": "sine"}, "activation must be one of relu, tanh, got 'sine'"),
+        ("espcn", {"luma": "wide"}, "luma must be one of full, limited, got 'wide'"),
+        ("fsrcnn", {"align": "left"}, "align must be one of centred, corner, got 'left'"),
         ("carn", {"tail": "long"}, "tail must be one of steps, direct, got 'long'"),
         ("carn", {"scale": 5}, "scale must be 1, 2, 3, 4 or 8 where a network enlarges in steps, got 5"),
         ("carn-m", {"groups": 1}, "groups must be at least 2, got 1; with one it is carn"),

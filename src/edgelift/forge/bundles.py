@@ -24,7 +24,7 @@ from edgelift.nets.supernet import Slimmable
 from edgelift.targets.onnx import export
 from edgelift.training.checkpoint import Checkpoint
 
-__all__ = ["bundle_checkpoint", "network_from", "set_quality", "spec_of"]
+__all__ = ["bundle_checkpoint", "bundle_network", "network_from", "set_quality", "spec_of"]
 
 PARITY_DB = 60.0
 """Least PSNR between a float bundle and its network: well above one rounding difference in a thousand samples."""
@@ -60,7 +60,18 @@ def bundle_checkpoint(
     network = zoo.build(arguments.pop("architecture"), **arguments)
     network.load_state_dict(checkpoint.weights)
     kept = ("recipe", "data", "pictures", "step", "seconds", "device", "best_psnr_y", "started_from")
-    spec = spec_of(network, recipe["name"], licence, {key: meta.get(key) for key in kept})
+    training = {key: meta.get(key) for key in kept}
+    return bundle_network(network, recipe["name"], licence, training, path, overwrite=overwrite)
+
+
+def bundle_network(
+    network: Network, name: str, licence: str, training: dict[str, Any], path: Path, *, overwrite: bool = False
+) -> Bundle:
+    """Export `network` to `path`, after checking the graph against it.
+
+    Raises `BundleError` where they differ by more than roundings.
+    """
+    spec = spec_of(network, name, licence, training)
     model = export(network, spec)
     _prove(model, network, spec)
     return write_bundle(model, spec, path, overwrite=overwrite)

@@ -20,11 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgelift.nets.network import Network, conv
-from edgelift.nets.steps import DIV2K_MEAN, Enlarge, Shift, halo_of_steps, steps_of
+from edgelift.nets.steps import DIV2K_MEAN, Enlarge, Shift, check_tail, halo_of_steps, steps_of
 
-__all__ = ["CARN", "CARNM", "TAILS"]
-
-TAILS = ("steps", "direct")
+__all__ = ["CARN", "CARNM"]
 
 
 class Residual(nn.Module):
@@ -91,12 +89,10 @@ class _Cascading(Network):
         self, scale: int, channels: int, blocks: int, layers: int, tail: str, padding: str, groups: int = 1
     ) -> None:
         super().__init__()
-        if tail not in TAILS:
-            raise ValueError(f"tail must be one of {', '.join(TAILS)}, got {tail!r}")
         self.config = {
             "scale": scale, "channels": channels, "blocks": blocks, "layers": layers, "tail": tail, "padding": padding,
         }  # fmt: skip
-        in_steps, kept = tail == "steps", layers if groups == 1 else min(layers, 1)
+        in_steps, kept = check_tail(tail) == "steps", layers if groups == 1 else min(layers, 1)
         self.scale, self.padding = scale, padding
         self.shuffle = 1 if in_steps else scale
         self.halo = 1 + 2 * blocks * layers + (halo_of_steps(steps_of(scale), after=1) if in_steps else 1)

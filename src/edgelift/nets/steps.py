@@ -15,10 +15,19 @@ from torch.nn import functional
 
 from edgelift.nets.network import conv
 
-__all__ = ["DIV2K_MEAN", "Enlarge", "Shift", "halo_of_steps", "steps_of"]
+__all__ = ["DIV2K_MEAN", "TAILS", "Enlarge", "Shift", "check_tail", "halo_of_steps", "steps_of"]
 
+TAILS = ("steps", "direct")
+"""How a network ends: as published, or in the blocks of the larger picture at once."""
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 """Mean colour of the training pictures of DIV2K, RGB in 0 … 1, which published networks subtract."""
+
+
+def check_tail(tail: str) -> str:
+    """`tail`; raises `ValueError` where it is not in `TAILS`."""
+    if tail not in TAILS:
+        raise ValueError(f"tail must be one of {', '.join(TAILS)}, got {tail!r}")
+    return tail
 
 
 def steps_of(scale: int) -> tuple[int, ...]:
