@@ -58,7 +58,7 @@ def _result(bundle: Bundle, picture: np.ndarray) -> np.ndarray:
     return np.asarray(evaluator.run(None, {"image": picture})[0])
 
 
-@pytest.mark.parametrize("name", ["rrdb x2", "imdn"])
+@pytest.mark.parametrize("name", ["srvgg", "imdn"])
 def test_a_bundle_gives_what_the_foreign_network_gives(name: str, tmp_path: Path) -> None:
     case = _tamed(name)
     path = _save(case, tmp_path / "weights of others.pth")

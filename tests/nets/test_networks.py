@@ -37,7 +37,7 @@ CONFIGS: list[tuple[str, dict[str, Any]]] = [
         (name, {"scale": s, "padding": p, **SHORT.get(name, {})})
         for name in zoo.ARCHITECTURES
         for s in SCALES
-        for p in PADDINGS
+        for p in (PADDINGS[s % 2 : s % 2 + 1] if name in SHORT else PADDINGS)
     ],
     *[("abpn", {"scale": s, "channels": 8, "layers": 2, "residual": r}) for r in RESIDUALS for s in SCALES],
     ("abpn", {"scale": 2, "channels": 6, "layers": 2, "block": "reparam"}),

@@ -146,6 +146,8 @@ def _rrdb(reader: Reader, names: _Names) -> Recognised:
         "scale": whole // unshuffle, "channels": len(head), "blocks": blocks, "growth": growth, "unshuffle": unshuffle,
     })  # fmt: skip
     found.layer("head", reader, names.head)
+    folded = head.reshape(len(head), 3, unshuffle, unshuffle, 3, 3).permute(0, 1, 4, 2, 5, 3)
+    found.weights["head.weight"] = folded.reshape(len(head), 3, 3 * unshuffle, 3 * unshuffle)
     for block in range(blocks):
         for part in range(3):
             ours = f"trunk.{block}.parts.{part}"

@@ -1,19 +1,23 @@
 """Residual-in-residual dense blocks, the generator of ESRGAN (Wang et al. 2018) and Real-ESRGAN (Wang et al. 2021).
 
 The defaults are ESRGAN's and Real-ESRGAN's ×4; Real-ESRGAN's ×2 is `scale = 2, unshuffle = 2`: the picture is folded into
-half its size with four times the channels, and enlarged by four. The published factor 0.2 after each dense block is in the
+half its size with four times the channels, and enlarged by four. The folding and the convolution after it are one with a
+larger kernel and a stride. The published factor 0.2 after each dense block is in the
 weights here. What a pixel depends on reaches 349 pixels far at ×4; where it is more than a bundle may state, as at ×2, the
 network counts as one that sees the whole picture.
 """
 
 from __future__ import annotations
 
+import math
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from edgelift.core.spec import MAX_HALO
-from edgelift.nets.network import Network, conv
+from edgelift.nets.network import Network, Padding, conv
 from edgelift.nets.steps import steps_of
 
 __all__ = ["RRDB"]
@@ -55,8 +59,16 @@ class Block(nn.Module):
         return out
 
 
+def _folding(channels: int, side: int, padding: str) -> nn.Conv2d:
+    """A 3×3 convolution of the picture folded into blocks of `side` × `side` pixels, without the folding."""
+    layer = nn.Conv2d(3, channels, 3 * side, side, padding=side, padding_mode=cast(Padding, padding))
+    nn.init.normal_(layer.weight, std=1 / math.sqrt(layer.weight[0].numel()))
+    nn.init.zeros_(layer.get_parameter("bias"))
+    return layer
+
+
 class RRDB(Network):
-    """unshuffle · conv(→c) · `blocks` blocks · conv(c→c) · + head · steps of nearest ×2 and conv · conv · conv(c→3)."""
+    """unshuffle and conv(→c) · `blocks` blocks · conv(c→c) · + head · steps of nearest ×2 and conv · conv · conv(c→3)."""
 
     architecture = "rrdb"
 
@@ -82,7 +94,9 @@ class RRDB(Network):
             reach = -(-(reach + 1) // step)
         halo = unshuffle * (1 + 15 * blocks + 1 + reach) + unshuffle - 1
         self.halo = halo if halo <= MAX_HALO else None
-        self.head = conv(3 * unshuffle**2, channels, 3, padding, relu=False)
+        self.head = (
+            conv(3, channels, 3, padding, relu=False) if unshuffle == 1 else _folding(channels, unshuffle, padding)
+        )
         self.trunk = nn.ModuleList(Block(channels, growth, padding) for _ in range(blocks))
         self.body = conv(channels, channels, 3, padding, relu=False)
         self.enlarge = nn.ModuleList(conv(channels, channels, 3, padding) for _ in self.steps)
@@ -91,7 +105,7 @@ class RRDB(Network):
 
     def core(self, x: Tensor) -> Tensor:
         """The larger picture."""
-        head = self.head(functional.pixel_unshuffle(x, self.unshuffle) if self.unshuffle > 1 else x)
+        head = self.head(x)
         h = head
         for block in self.trunk:
             h = block(h)
