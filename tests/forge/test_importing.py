@@ -187,7 +187,7 @@ def test_what_is_no_file_of_a_checkpoint_is_refused(tmp_path: Path, monkeypatch:
         read_tensors(tmp_path / "folder.pt")
     monkeypatch.setattr(importing, "MAX_BYTES", 10)
     path = _save(FOREIGN.case("srvgg"), tmp_path / "large.pt")
-    with pytest.raises(BundleError, match="bytes; checkpoints of at most 10 are read"):
+    with pytest.raises(BundleError, match="bytes; files of at most 10 are imported"):
         read_tensors(path)
 
 

@@ -24,7 +24,7 @@ from edgelift.nets.supernet import Slimmable
 from edgelift.targets.onnx import export
 from edgelift.training.checkpoint import Checkpoint
 
-__all__ = ["bundle_checkpoint", "bundle_network", "network_from", "set_quality", "spec_of"]
+__all__ = ["bundle_checkpoint", "bundle_network", "network_from", "same_pictures", "set_quality", "spec_of"]
 
 PARITY_DB = 60.0
 """Least PSNR between a float bundle and its network: well above one rounding difference in a thousand samples."""
@@ -94,11 +94,12 @@ def _prove(model: onnx.ModelProto, network: Network, spec: ModelSpec) -> None:
     for variant, name, there in zip(numbers, spec.variants, cores, strict=True):
         engine.run(picture, variant, blocks)
         ready = np.rint(np.clip(there, 0, 255)).astype(np.uint8).transpose(0, 2, 3, 1)
-        _same(ready, blocks.reshape(ready.shape), f"{spec.name} ({name})")
-    _same(larger, blocks.transpose(0, 1, 3, 2, 4, 5).reshape(larger.shape), spec.name)
+        same_pictures(ready, blocks.reshape(ready.shape), f"{spec.name} ({name})")
+    same_pictures(larger, blocks.transpose(0, 1, 3, 2, 4, 5).reshape(larger.shape), spec.name)
 
 
-def _same(there: NDArray[np.uint8], here: NDArray[np.uint8], name: str) -> None:
+def same_pictures(there: NDArray[Any], here: NDArray[Any], name: str) -> None:
+    """Raise `BundleError` where what a graph made, `there`, differs from what it should by more than roundings."""
     if (db := psnr(there, here)) < PARITY_DB:
         raise BundleError(f"{name}: the exported graph is {db:.1f} dB from the network; at least {PARITY_DB} is asked")
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 
-from edgelift.core.errors import BundleError, EdgeliftError, EngineMissingError
+from edgelift.core.errors import BundleError, EdgeliftError, EngineMissingError, RequestError
 from edgelift.forge.bundles import bundle_checkpoint, bundle_network
+from edgelift.forge.wrapping import import_graph
 from edgelift.io.bundle import MAX_BYTES, Bundle
 from edgelift.nets.detect import recognise, tensors_of
 from edgelift.training.checkpoint import Checkpoint
 
-__all__ = ["UNKNOWN_LICENCE", "import_checkpoint", "read_tensors"]
+__all__ = ["UNKNOWN_LICENCE", "check_size", "import_checkpoint", "import_onnx", "read_tensors"]
 
 UNKNOWN_LICENCE = "LicenseRef-Unknown"
 """What a bundle states whose weights' licence was not given."""
@@ -25,17 +26,22 @@ _UNREADABLE = (
 )  # what torch and safetensors raise for damaged files  # fmt: skip
 
 
-def read_tensors(path: Path) -> Any:
-    """What the checkpoint at `path` holds; no code in it is run, and a file that brings any is refused.
-
-    Raises `BundleError`; `EngineMissingError` where the package that reads its kind of file is not installed.
-    """
+def check_size(path: Path) -> None:
+    """Raise `BundleError` for a file that is not there, or larger than a bundle may be."""
     try:
         size = path.stat().st_size
     except OSError as exc:
         raise BundleError(f"{path}: cannot be read ({exc.strerror})") from exc
     if size > MAX_BYTES:
-        raise BundleError(f"{path}: {size} bytes; checkpoints of at most {MAX_BYTES} are read")
+        raise BundleError(f"{path}: {size} bytes; files of at most {MAX_BYTES} are imported")
+
+
+def read_tensors(path: Path) -> Any:
+    """What the checkpoint at `path` holds; no code in it is run, and a file that brings any is refused.
+
+    Raises `BundleError`; `EngineMissingError` where the package that reads its kind of file is not installed.
+    """
+    check_size(path)
     try:
         if path.suffix == ".safetensors":
             return _safetensors(path)
@@ -70,7 +76,6 @@ def import_checkpoint(
     output: Path,
     *,
     scale: int | None = None,
-    name: str = "",
     licence: str = UNKNOWN_LICENCE,
     overwrite: bool = False,
 ) -> Bundle:
@@ -88,7 +93,40 @@ def import_checkpoint(
         network, form = recognise(tensors_of(content), scale)
     except EdgeliftError as exc:
         raise type(exc)(f"{path}: {exc}") from exc
+    origin = {"imported": _origin(path, form)}
+    return bundle_network(network, output.stem, licence, origin, output, overwrite=overwrite)
+
+
+def import_onnx(
+    path: Path,
+    output: Path,
+    *,
+    white: int = 1,
+    multiple_of: int = 1,
+    licence: str = UNKNOWN_LICENCE,
+    overwrite: bool = False,
+) -> Bundle:
+    """Make a bundle of the ONNX model at `path`; see `forge.wrapping.import_graph`."""
+    check_size(path)
+    try:
+        origin = _origin(path, "ONNX")
+        return import_graph(
+            path.read_bytes(),
+            origin,
+            output,
+            licence=licence,
+            white=white,
+            multiple_of=multiple_of,
+            overwrite=overwrite,
+        )
+    except OSError as exc:
+        raise BundleError(f"{path}: cannot be read ({exc.strerror})") from exc
+    except (BundleError, RequestError) as exc:
+        raise type(exc)(f"{path}: {exc}") from exc
+
+
+def _origin(path: Path, form: str) -> dict[str, str]:
+    """What the card says of the file: nothing of the machine that it lay on."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    origin = {"imported": {"file": path.name, "sha256": digest, "form": form}}
-    return bundle_network(network, name or output.stem, licence, origin, output, overwrite=overwrite)
+    return {"file": path.name, "sha256": digest, "form": form}
