@@ -110,6 +110,13 @@ def test_a_checkpoint_of_three_scales_asks_for_one_and_gives_each() -> None:
         assert recognise(case.state, scale)[0].scale == scale
 
 
+def test_an_old_esrgan_of_one_step_enlarges_by_two_unless_three_is_said() -> None:
+    state = FOREIGN.case("old esrgan x2").state
+    assert [recognise(state, scale)[0].scale for scale in (None, 2, 3)] == [2, 2, 3]
+    with pytest.raises(RequestError, match="it enlarges ×4, not ×3: it is RRDBNet of ESRGAN, its older names"):
+        recognise(FOREIGN.case("old esrgan x4").state, 3)
+
+
 def test_another_scale_is_refused() -> None:
     with pytest.raises(RequestError, match="it enlarges ×3, not ×2: it is SRVGGNetCompact"):
         recognise(FOREIGN.case("srvgg").state, 2)

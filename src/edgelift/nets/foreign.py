@@ -134,10 +134,10 @@ class _Names:
     tail: str
 
 
-def _rrdb(reader: Reader, names: _Names) -> Recognised:
+def _rrdb(reader: Reader, names: _Names, whole: int = 4) -> Recognised:
+    """`whole`: how much larger than the folded picture the result is."""
     head = _kernel(reader, f"{names.head}.weight")
     unshuffle = _scale_of(head.shape[1])
-    whole = 2 ** len(names.enlarge)
     if whole % unshuffle:
         raise Unfit(f"a picture folded {unshuffle} times and enlarged {whole} times has no whole scale")
     growth = len(_kernel(reader, names.dense.format(0, 1, 1) + ".weight"))
@@ -174,8 +174,11 @@ def _esrgan(reader: Reader, _: int | None) -> Recognised:
     return _rrdb(reader, names)
 
 
-def _old_esrgan(reader: Reader, _: int | None) -> Recognised:
-    """Layers numbered through; each enlargement is two layers without weights and one with."""
+def _old_esrgan(reader: Reader, asked: int | None) -> Recognised:
+    """Layers numbered through; each enlargement is two layers without weights and one with.
+
+    One alone may be by 2 or by 3, which no tensor tells.
+    """
     steps = max((k for k in range(4) if f"model.{4 + 3 * k}.weight" in reader), default=0)
     blocks = reader.count("model.1.sub.{}.RDB1.conv1.0.weight")
     end = 2 + 3 * steps
@@ -183,7 +186,7 @@ def _old_esrgan(reader: Reader, _: int | None) -> Recognised:
         "model.0", "model.1.sub.{}.RDB{}.conv{}.0", f"model.1.sub.{blocks}",
         tuple(f"model.{3 + 3 * k}" for k in range(steps)), f"model.{end}", f"model.{end + 2}",
     )  # fmt: skip
-    return _rrdb(reader, names)
+    return _rrdb(reader, names, 3 if steps == 1 and asked == 3 else 2**steps)
 
 
 EDSR_LARGE = (256, 32)
