@@ -82,6 +82,29 @@ def test_a_tensor_too_few_or_too_many_or_of_another_shape_is_named(name: str) ->
         recognise({**case.state, key: torch.zeros(7, 5, 3, 3)}, case.asked)
 
 
+@EVERY
+def test_any_tensor_of_any_other_shape_is_refused(name: str) -> None:
+    """And no other error escapes, whatever is reshaped."""
+    case = FOREIGN.case(name)
+    shapes = [(), (0,), (3,), (2, 3), (64, 64, 3, 3), (4, 4, 1, 1), (1, 1, 1, 1, 1)]
+    used = [key for key in case.state if "upsample.up" not in key]  # of three scales two are not looked into
+    for k, key in enumerate([*used[:4], *used[-4:]]):
+        shape = shapes[k % len(shapes)]
+        if torch.ones(()).expand(shape).numel() == case.state[key].numel():
+            continue
+        with pytest.raises((BundleError, RequestError)):
+            recognise({**case.state, key: torch.ones(()).expand(shape)}, case.asked)
+
+
+def test_no_network_is_made_of_sizes_that_do_not_fit() -> None:
+    """One tensor of 100,000 channels promises convolutions of 10¹¹ weights."""
+    state = {**FOREIGN.case("srvgg").state, "body.0.weight": torch.ones(()).expand(100_000, 3, 3, 3)}
+    with pytest.raises(
+        BundleError, match=r"'layers.0.bias' of srvgg should have the shape \(100000,\), there is \(6,\)"
+    ):
+        recognise(state)
+
+
 def test_every_form_is_tried() -> None:
     tried = {form.name for form in FORMS if any(form.name.startswith(FOREIGN.case(n).form) for n in FOREIGN.CASES)}
     assert tried == {form.name for form in FORMS}
@@ -189,6 +212,7 @@ def test_averaged_weights_come_before_others_and_prefixes_go() -> None:
         ({}, "a mapping of names to tensors is expected"),
         ({"epoch": 3, "lr": 0.1}, "there is keys such as 'epoch', 'lr'|such as 'epoch', 'lr'"),
         ({"params": {"a": 1}}, "such as 'a'"),
+        ({"a": torch.ones(()).expand(10**6, 10**6)}, "1000000000000 weights; at most 268435456 are read"),
         ({"a": torch.tensor([1.0, float("nan")])}, "the weights 'a' are not all finite numbers"),
     ],
 )

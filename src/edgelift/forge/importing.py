@@ -82,9 +82,8 @@ def import_checkpoint(
     """Make a bundle of the checkpoint at `path`, a PyTorch or safetensors file of a form in `nets.foreign`.
 
     One of a run of edgelift is exported as it is. `scale` chooses where a checkpoint serves several scales or does not tell
-    its own. The card says which file it was
-    made of, by name and SHA-256. Raises `BundleError` for a file that is not understood whole, `RequestError` for
-    another scale.
+    its own. The card says which file it was made of, by name and SHA-256. Raises `BundleError` for a file that is not
+    understood whole, `RequestError` for another scale.
     """
     content = read_tensors(path)
     if isinstance(content, dict) and {"weights", "state", "step"} == set(content):  # of a run of our own

@@ -19,6 +19,8 @@ WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model", "
 """Names under which training programs keep the state dict, those of averaged weights first."""
 PREFIXES = ("module.", "_orig_mod.")
 """What parallel training and compilation put before every name."""
+MAX_VALUES = 1 << 28
+"""Values of all tensors together: 1 GiB. A small file can promise more, by tensors that repeat one value."""
 SHOWN = 3
 """Names that a message lists."""
 
@@ -26,7 +28,7 @@ SHOWN = 3
 def tensors_of(content: Any) -> dict[str, Tensor]:
     """The state dict in what a checkpoint held: out of its wrappers, names without prefixes, as float32.
 
-    Raises `BundleError` where there is none, or a tensor is not made of finite numbers.
+    Raises `BundleError` where there is none, or too much, or a tensor is not made of finite numbers.
     """
     inner = content
     while isinstance(inner, Mapping) and (
@@ -40,6 +42,8 @@ def tensors_of(content: Any) -> dict[str, Tensor]:
     for prefix in PREFIXES:
         if all(name.startswith(prefix) for name in state):
             state = {name.removeprefix(prefix): value for name, value in state.items()}
+    if (count := sum(value.numel() for value in state.values())) > MAX_VALUES:
+        raise BundleError(f"{count} weights; at most {MAX_VALUES} are read")
     for name, value in state.items():
         if not torch.isfinite(value).all():
             raise BundleError(f"the weights {name!r} are not all finite numbers")
@@ -62,17 +66,22 @@ def recognise(state: Mapping[str, Tensor], scale: int | None = None) -> tuple[Ne
         network = _built(found)
     except (Unfit, RequestError) as exc:
         raise BundleError(f"it looks like {form.name}, but {exc}") from exc
+    except (ArithmeticError, IndexError, RuntimeError, TypeError, ValueError) as exc:  # reshaping what cannot be
+        why = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
+        raise BundleError(f"it looks like {form.name}, but a tensor of it has another shape ({why})") from exc
     _check(form, found, reader, scale)
     return network, form.name
 
 
 def _built(found: Recognised) -> Network:
     """The network with its weights; raises `Unfit` where they are not of its shapes, `RequestError` where none is such."""
-    network = zoo.build(found.architecture, **found.config)
-    for name, value in network.state_dict().items():
+    with torch.device("meta"):  # whatever sizes a file promises, nothing is made before all of them fit
+        wanted = zoo.build(found.architecture, **found.config).state_dict()
+    for name, value in wanted.items():
         if name not in found.weights or found.weights[name].shape != value.shape:
             came = tuple(found.weights[name].shape) if name in found.weights else "none"
             raise Unfit(f"{name!r} of {found.architecture} should have the shape {tuple(value.shape)}, there is {came}")
+    network = zoo.build(found.architecture, **found.config)
     network.load_state_dict(found.weights)
     network.scale_range(1 / found.span)
     return network.eval()
