@@ -98,10 +98,10 @@ def test_any_tensor_of_any_other_shape_is_refused(name: str) -> None:
 
 def test_no_network_is_made_of_sizes_that_do_not_fit() -> None:
     """One tensor of 100,000 channels promises convolutions of 10¹¹ weights."""
-    state = {**FOREIGN.case("srvgg").state, "body.0.weight": torch.ones(()).expand(100_000, 3, 3, 3)}
-    with pytest.raises(
-        BundleError, match=r"'layers.0.bias' of srvgg should have the shape \(100000,\), there is \(6,\)"
-    ):
+    wide = {"body.0.weight": torch.ones(()).expand(100_000, 3, 3, 3), "body.0.bias": torch.ones(100_000)}
+    wide |= {f"body.{k}.weight": torch.ones(100_000) for k in (1, 3, 5)}
+    state = {**FOREIGN.case("srvgg").state, **wide}
+    with pytest.raises(BundleError, match=r"'layers.1.weight' of srvgg should have the shape \(100000, 100000, 3, 3\)"):
         recognise(state)
 
 

@@ -68,9 +68,13 @@ class Recognised:
 
     def layer(self, ours: str, reader: Reader, theirs: str, *, factor: float = 1.0, bias: bool = True) -> None:
         """Take a layer's weight and bias, multiplied by `factor`."""
-        self.weights[f"{ours}.weight"] = reader.take(f"{theirs}.weight") * factor
+        weight = _kernel(reader, f"{theirs}.weight")
+        self.weights[f"{ours}.weight"] = weight * factor
         if bias:
-            self.weights[f"{ours}.bias"] = reader.take(f"{theirs}.bias") * factor
+            value = reader.take(f"{theirs}.bias")
+            if value.shape != weight.shape[:1]:
+                raise Unfit(f"'{theirs}.bias' has the shape {tuple(value.shape)}, the weight {tuple(weight.shape)}")
+            self.weights[f"{ours}.bias"] = value * factor
 
     def blocks(self, ours: str, scale: int) -> None:
         """Bring the results of a layer from the order of PyTorch's pixel shuffle into that of blocks."""
