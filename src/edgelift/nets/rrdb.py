@@ -2,9 +2,10 @@
 
 The defaults are ESRGAN's and Real-ESRGAN's ×4; Real-ESRGAN's ×2 is `scale = 2, unshuffle = 2`: the picture is folded into
 half its size with four times the channels, and enlarged by four. The folding and the convolution after it are one with a
-larger kernel and a stride. The published factor 0.2 after each dense block is in the
-weights here. What a pixel depends on reaches 349 pixels far at ×4; where it is more than a bundle may state, as at ×2, the
-network counts as one that sees the whole picture.
+larger kernel and a stride. The published factor 0.2 after each dense block is in the weights here.
+
+What a pixel depends on reaches 349 pixels far at ×4; where it is more than a bundle may state, as at ×2, the network counts
+as one that sees the whole picture.
 """
 
 from __future__ import annotations
