@@ -24,27 +24,42 @@ __all__ = ["CONFIGS", "SMALL", "Export", "drawn", "exported", "name_of", "quick"
 
 SMALL: dict[str, dict[str, Any]] = {
     "abpn": {"channels": 6, "layers": 1},
+    "carn": {"channels": 4, "blocks": 1, "layers": 2},
+    "carn-m": {"channels": 4, "blocks": 1, "layers": 2, "groups": 2},
     "edsr": {"channels": 6, "layers": 1},
     "fsrcnn": {"channels": 8, "shrunk": 4, "layers": 1},
+    "imdn": {"channels": 8, "blocks": 1},
+    "ninasr": {"channels": 4, "layers": 1},
     "plain": {"channels": 6, "layers": 1},
+    "rrdb": {"channels": 4, "blocks": 1, "growth": 2},
+    "slim-carn": {"widths": (2, 4), "blocks": 1, "layers": 1},
     "slim-edsr": {"widths": (2, 4), "layers": 1},
     "slim-fsrcnn": {"widths": (3, 5, 8), "shrunk": 4, "layers": 1},
     "slim-plain": {"widths": (2, 4, 6), "layers": 1},
+    "srresnet": {"channels": 4, "layers": 1},
+    "srvgg": {"channels": 6, "layers": 1},
 }
 """What makes a network of an architecture small; those that are not named have one size."""
 
 _FORMS = [(scale, padding) for scale in (2, 3, 4) for padding in ("zeros", "replicate")]
 _HALF = [(2, "zeros"), (3, "replicate"), (4, "zeros")]
+_FEW = {
+    **dict.fromkeys(("espcn", "espcn-rgb"), _HALF),
+    "carn": [(4, "zeros")], "carn-m": [(3, "replicate")], "slim-carn": [(2, "zeros")],
+    "imdn": [(2, "replicate")], "ninasr": [(3, "zeros")], "rrdb": [(4, "zeros")], "srresnet": [(3, "zeros")],
+    "srvgg": [(2, "replicate")],
+}  # an export takes seconds  # fmt: skip
 
 CONFIGS: list[tuple[str, dict[str, Any]]] = [
     *[
         (name, {"scale": scale, "padding": padding, **SMALL.get(name, {})})
         for name in zoo.ARCHITECTURES
-        for scale, padding in (_HALF if name.startswith("espcn") else _FORMS)
+        for scale, padding in _FEW.get(name, _FORMS)
     ],
     *[("abpn", {"scale": s, "residual": r, **SMALL["abpn"]}) for r, s in (("image", 3), ("feature", 2), ("none", 4))],
+    ("plain", {"scale": 2, "block": "reparam", **SMALL["plain"]}),
 ]
-"""Every architecture at every scale and with both paddings, ESPCN not in every combination; every residual form."""
+"""Every architecture, the small ones at every scale and with both paddings; every residual form."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +85,16 @@ def drawn(architecture: str, seed: int = 0, **config: Any) -> Network:
     torch.manual_seed(seed)
     network = zoo.build(architecture, **config)
     with torch.no_grad():
-        for key, value in network.named_parameters():
-            if key.endswith("bias"):
+        for key, value in [*network.named_parameters(), *network.named_buffers()]:
+            if key.endswith(("bias", "running_mean")):
                 value.uniform_(-0.1, 0.1)
             elif "slopes" in key:
                 value.uniform_(0.1, 0.9)
+            elif key.endswith("running_var"):
+                value.uniform_(0.5, 2)
+        network.eval()
         _into_range(network)
-    return network.eval()
+    return network
 
 
 def _into_range(network: Network) -> None:

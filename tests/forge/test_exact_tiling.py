@@ -22,10 +22,11 @@ from torch import Tensor, nn
 
 from edgelift.core.spec import ModelSpec
 from edgelift.forge.bundles import spec_of
-from edgelift.nets import zoo
+from edgelift.nets import rrdb, zoo
 from edgelift.nets.abpn import RESIDUALS
 from edgelift.nets.luma import FixedConv
 from edgelift.nets.network import Network
+from edgelift.nets.steps import TAILS
 from edgelift.runtime.engine import Limits, blocks_shape
 from edgelift.runtime.pipeline import run_plan
 from edgelift.runtime.rows import ArraySource, ArrayTarget
@@ -34,15 +35,22 @@ from edgelift.tiling.plan import auto_tile, plan
 COLOUR_BITS, SLOPE_BITS = 8, 1
 FORMS: dict[str, list[dict[str, Any]]] = {
     "abpn": [{"channels": 4, "layers": 1, "residual": residual} for residual in RESIDUALS],
-    "edsr": [{"channels": 4, "layers": 1}],
+    "carn": [{"channels": 3, "blocks": 1, "layers": 1, "tail": tail} for tail in TAILS],
+    "carn-m": [{"channels": 4, "blocks": 1, "layers": 1, "groups": 2}],
+    "edsr": [{"channels": 4, "layers": 1, "tail": tail} for tail in TAILS],
     "espcn": [{}],
     "espcn-rgb": [{}],
     "fsrcnn": [{"channels": 5, "shrunk": 3, "layers": 2}],
     "plain": [{"channels": 4, "layers": 1}],
+    "rrdb": [{"channels": 2, "blocks": 1, "growth": 1}],
+    "slim-carn": [{"widths": [3, 4], "blocks": 1, "layers": 1}],
     "slim-edsr": [{"widths": [3, 4], "layers": 1}],
     "slim-fsrcnn": [{"widths": [3, 5], "shrunk": 3, "layers": 2}],
     "slim-plain": [{"widths": [3, 4], "layers": 1}],
+    "srresnet": [{"channels": 2, "layers": 1}],
+    "srvgg": [{"channels": 4, "layers": 2}],
 }
+DEEP = ("rrdb",)
 CASES = [
     (name, {"scale": scale, "padding": padding, **form})
     for name, forms in FORMS.items()
@@ -56,19 +64,41 @@ EVERY = pytest.mark.parametrize(
 
 
 def test_every_architecture_of_the_zoo_is_here() -> None:
-    assert set(FORMS) == set(zoo.ARCHITECTURES)
+    """All that state a halo."""
+    assert set(FORMS) == {name for name in zoo.ARCHITECTURES if zoo.build(name).halo is not None}
+
+
+@pytest.fixture(autouse=True)
+def exact_constants(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slope and a share of 0.2 are no binary fractions; the halo does not depend on them."""
+    monkeypatch.setattr(rrdb, "SLOPE", 1.0)
+    monkeypatch.setattr(rrdb, "SHARE", 1.0)
+
+
+def _corners(like: Tensor) -> Tensor:
+    """Weights of which only two corners are not 0, so that sums stay small in a deep network and reach as far as they can:
+    one is of the last channel, which is the newest where a convolution sees all that came before it.
+    """
+    weight = torch.zeros_like(like)
+    sign = torch.randint(0, 2, (2, len(like))).to(weight) * 2 - 1
+    weight[:, -1, 0, 0] = sign[0]
+    weight[torch.arange(len(like)), torch.randint(0, like.shape[1], (len(like),)), -1, -1] = sign[1]
+    return weight
 
 
 def _with_integers(name: str, config: dict[str, Any], seed: int) -> Network:
     """A network as the module's text says, in float64."""
     torch.manual_seed(seed)
     network = zoo.build(name, **config).double().eval()
+    network.fold()  # a normalisation divides
     with torch.no_grad():
         for key, value in network.named_parameters():
             if "slopes" in key:
                 value.copy_(torch.randint(0, 2, value.shape) / 2**SLOPE_BITS)
             elif key.endswith("bias"):
                 value.copy_(torch.randint(-64, 65, value.shape))
+            elif name in DEEP:
+                value.copy_(_corners(value))
             else:
                 value.copy_(torch.randint(-1, 2, value.shape))
         for module in network.modules():
@@ -164,9 +194,10 @@ def test_tiles_of_the_planner_and_the_least_tile(name: str, config: dict[str, An
     engine = _engine(CASES.index((name, config)))
     halo = engine.spec.halo
     assert halo is not None
-    picture = _picture(26, 31)
-    whole = _upscale(engine, picture, (26, 31), halo)
-    tiles = {auto_tile(26, 31, halo, engine.spec.multiple_of, area) for area in (200, 400, 600)}
+    size = (max(26, 2 * halo + 3), max(31, 2 * halo + 4))
+    picture = _picture(*size)
+    whole = _upscale(engine, picture, size, halo)
+    tiles = {auto_tile(*size, halo, engine.spec.multiple_of, area) for area in (200, 400, 600)}
     for tile in tiles:
         assert np.array_equal(_upscale(engine, picture, tile, halo), whole), tile
     least = 2 * halo + engine.spec.multiple_of

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from edgelift.nets.fsrcnn import SubPixelDeconv
+from edgelift.nets.fsrcnn import ALIGNS, SubPixelDeconv
 from edgelift.nets.network import conv, parameters, shuffle_blocks
 
 
@@ -24,15 +24,19 @@ def test_channels_of_a_block_are_row_then_column_then_colour(side: int, colours:
                     assert out[n, c, y, x] == blocks[n, channel, y // side, x // side]
 
 
+@pytest.mark.parametrize("align", ALIGNS)
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_sub_pixel_deconvolution_is_a_cropped_transposed_convolution(scale: int) -> None:
+def test_sub_pixel_deconvolution_is_a_cropped_transposed_convolution(scale: int, align: str) -> None:
     torch.manual_seed(scale)
-    layer = SubPixelDeconv(5, scale, "zeros").double()
+    layer = SubPixelDeconv(5, scale, "zeros", align).double()
     nn.init.constant_(layer.bias, 0.25)
     x = torch.randn(2, 5, 6, 7, dtype=torch.float64)
     whole = functional.conv_transpose2d(x, layer.weight[:, None], layer.bias, stride=scale)
     crop = whole[:, :, layer.offset :, layer.offset :][:, :, : 6 * scale, : 7 * scale]
     assert torch.allclose(shuffle_blocks(layer(x), scale), crop, rtol=0, atol=1e-12)
+    padded = functional.conv_transpose2d(x, layer.weight[:, None], layer.bias, scale, 4, scale - 1)
+    if align == "corner":
+        assert torch.allclose(shuffle_blocks(layer(x), scale), padded, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

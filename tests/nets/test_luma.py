@@ -69,6 +69,19 @@ def test_luma_is_the_networks_and_the_differences_of_colours_are_bicubic(name: s
 
 
 @pytest.mark.parametrize("name", ["espcn", "fsrcnn"])
+def test_limited_luma_is_what_the_network_sees_and_gives(name: str) -> None:
+    """16 + 219 Y of 255, as MATLAB's; what the network gives in it is stretched again, its last bias aside."""
+    torch.manual_seed(1)
+    network = zoo.build(name, scale=2, luma="limited")
+    assert isinstance(network, LumaNetwork)
+    x = _picture(8, 11)
+    y = (x * WEIGHTS).sum(dim=1, keepdim=True)
+    with torch.no_grad():
+        own = shuffle_blocks(network.blocks_of((16 + 219 * y) / 255), 2) * 255 / 219
+        assert torch.allclose((network(x) * WEIGHTS).sum(dim=1, keepdim=True), own, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["espcn", "fsrcnn"])
 def test_grey_stays_grey(name: str) -> None:
     x = _picture(6, 7)[:, :1].expand(-1, 3, -1, -1)
     out = zoo.build(name, scale=2)(x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from edgelift.core.errors import RequestError
 from edgelift.forge.bundles import spec_of
 from edgelift.nets import zoo
-from edgelift.nets.network import Network, conv, parameters
+from edgelift.nets.network import Gate, Network, conv, parameters
 from edgelift.targets.onnx import IR_VERSION, OPSET
 from edgelift.targets.onnx import export as export_network
 
@@ -100,18 +101,20 @@ def test_every_weight_stands_under_its_name(export: Any) -> None:
     names = [tensor.name for tensor in export.model().graph.initializer]
     assert len(names) == len(set(names))
     used = {name for node in export.model().graph.node for name in node.input}
-    for key, value in network.state_dict().items():
-        if key.endswith("deconv.weight"):
-            continue  # runs regrouped, see below
-        wanted = value.numpy() * (255 if key.endswith("bias") else 1)
+    ready = copy.deepcopy(network)
+    ready.fold()
+    gates = tuple(f"{name}." for name, module in ready.named_modules() if isinstance(module, Gate))
+    for key, value in ready.state_dict().items():
+        factor = 255 if key.endswith("bias") else 1
+        if key.startswith(gates):
+            factor = 1 / 255 if key.endswith("squeeze.weight") else 1
+        wanted = value.numpy() * factor
         assert key in held, key
         assert key in used, f"{key} is held and not used"
-        if key.endswith("deconv.bias"):
-            wanted = np.broadcast_to(wanted, held[key].shape)
         assert held[key].size == wanted.size
         assert np.allclose(held[key].ravel(), wanted.ravel(), rtol=1e-6), key
     assert set(held) <= used, "nothing is held that is not used"
-    assert sum(value.size for value in held.values()) >= parameters(network) or "deconv.weight" in held
+    assert sum(value.size for value in held.values()) >= parameters(ready)
 
 
 @pytest.mark.parametrize("name", ["abpn", "fsrcnn"])

@@ -211,6 +211,22 @@ def test_averaged_weights_follow_the_raw_ones(data: Path, tmp_path: Path) -> Non
         assert not torch.equal(on.weights[key], raw)
 
 
+def test_what_a_normalisation_measured_is_saved_and_validation_does_not_measure(data: Path, tmp_path: Path) -> None:
+    recipe = _recipe(network={"architecture": "srresnet"}, steps=3, validate_every=1)
+    train(recipe, [data], tmp_path, say=_quiet)
+    last = Checkpoint.load(tmp_path / "last.pt")
+    measured = [
+        key for key in last.weights if ".norm." in key and key.endswith(("running_mean", "running_var", "tracked"))
+    ]
+    assert len(measured) == 3 * 3
+    for key in measured:
+        assert torch.equal(last.weights[key], last.state["network"][key])
+        if key.endswith("tracked"):
+            assert last.weights[key] == 3, "of the training's batches, and no others"
+        else:
+            assert not torch.equal(last.weights[key], _fresh(recipe).state_dict()[key])
+
+
 def test_half_precision_and_other_losses_run(data: Path, tmp_path: Path) -> None:
     for loss in ("l2", "charbonnier"):
         best = train(_recipe(steps=2, loss=loss, precision="bf16"), [data], tmp_path / loss, say=_quiet)

@@ -11,7 +11,20 @@ from typing import cast
 import typer
 
 from edgelift import __version__
-from edgelift.cli import devices, edge_table, evaluate, export, models, niqe, plan, profile, score, train, upscale
+from edgelift.cli import (
+    devices,
+    edge_table,
+    evaluate,
+    export,
+    import_,
+    models,
+    niqe,
+    plan,
+    profile,
+    score,
+    train,
+    upscale,
+)
 from edgelift.core.errors import EdgeliftError
 
 __all__ = ["app", "run"]
@@ -54,6 +67,7 @@ app.command("edge-table")(edge_table.edge_table)
 app.command("devices")(devices.devices)
 app.command("train")(train.train)
 app.command("export")(export.export)
+app.command("import")(import_.import_)
 
 
 def run(arguments: Sequence[str]) -> int:

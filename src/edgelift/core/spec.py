@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from edgelift.core.errors import BundleError
 
-__all__ = ["COLOURS", "MAX_FACTS", "PADDINGS", "TASKS", "VERSION", "ModelSpec", "Padding"]
+__all__ = ["COLOURS", "MAX_FACTS", "MAX_HALO", "PADDINGS", "TASKS", "VERSION", "ModelSpec", "Padding"]
 
 VERSION = 1
 MAX_FACTS = 1 << 20

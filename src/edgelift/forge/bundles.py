@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -23,18 +24,24 @@ from edgelift.nets.supernet import Slimmable
 from edgelift.targets.onnx import export
 from edgelift.training.checkpoint import Checkpoint
 
-__all__ = ["bundle_checkpoint", "network_from", "set_quality", "spec_of"]
+__all__ = ["bundle_checkpoint", "bundle_network", "network_from", "same_pictures", "set_quality", "spec_of"]
 
 PARITY_DB = 60.0
 """Least PSNR between a float bundle and its network: well above one rounding difference in a thousand samples."""
 
 
 def spec_of(network: Network, name: str, licence: str, training: dict[str, Any]) -> ModelSpec:
-    """The facts of `network`; parameters and multiply-adds are counted here."""
+    """The facts of `network`; parameters and multiply-adds are counted here.
+
+    Parameters are the trained values, or those of the form that runs where it has fewer.
+    """
+    runs = copy.deepcopy(network)
+    runs.fold()
     return ModelSpec(
         name=name, architecture=network.architecture, config=network.config, task=network.task, scale=network.scale,
         shuffle=network.shuffle, halo=network.halo, multiple_of=network.multiple_of, padding=network.padding,
-        colour=network.colour, parameters=parameters(network), macs=network.macs_per_pixel(), licence=licence,
+        colour=network.colour, parameters=min(parameters(network), parameters(runs)), macs=runs.macs_per_pixel(),
+        licence=licence,
         variants=network.variants, training=training,
         routing={"macs": list(network.costs)} if isinstance(network, Slimmable) else {},
     )  # fmt: skip
@@ -53,7 +60,18 @@ def bundle_checkpoint(
     network = zoo.build(arguments.pop("architecture"), **arguments)
     network.load_state_dict(checkpoint.weights)
     kept = ("recipe", "data", "pictures", "step", "seconds", "device", "best_psnr_y", "started_from")
-    spec = spec_of(network, recipe["name"], licence, {key: meta.get(key) for key in kept})
+    training = {key: meta.get(key) for key in kept}
+    return bundle_network(network, recipe["name"], licence, training, path, overwrite=overwrite)
+
+
+def bundle_network(
+    network: Network, name: str, licence: str, training: dict[str, Any], path: Path, *, overwrite: bool = False
+) -> Bundle:
+    """Export `network` to `path`, after checking the graph against it.
+
+    Raises `BundleError` where they differ by more than roundings.
+    """
+    spec = spec_of(network, name, licence, training)
     model = export(network, spec)
     _prove(model, network, spec)
     return write_bundle(model, spec, path, overwrite=overwrite)
@@ -76,11 +94,12 @@ def _prove(model: onnx.ModelProto, network: Network, spec: ModelSpec) -> None:
     for variant, name, there in zip(numbers, spec.variants, cores, strict=True):
         engine.run(picture, variant, blocks)
         ready = np.rint(np.clip(there, 0, 255)).astype(np.uint8).transpose(0, 2, 3, 1)
-        _same(ready, blocks.reshape(ready.shape), f"{spec.name} ({name})")
-    _same(larger, blocks.transpose(0, 1, 3, 2, 4, 5).reshape(larger.shape), spec.name)
+        same_pictures(ready, blocks.reshape(ready.shape), f"{spec.name} ({name})")
+    same_pictures(larger, blocks.transpose(0, 1, 3, 2, 4, 5).reshape(larger.shape), spec.name)
 
 
-def _same(there: NDArray[np.uint8], here: NDArray[np.uint8], name: str) -> None:
+def same_pictures(there: NDArray[Any], here: NDArray[Any], name: str) -> None:
+    """Raise `BundleError` where what a graph made, `there`, differs from what it should by more than roundings."""
     if (db := psnr(there, here)) < PARITY_DB:
         raise BundleError(f"{name}: the exported graph is {db:.1f} dB from the network; at least {PARITY_DB} is asked")
 

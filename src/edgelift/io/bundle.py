@@ -20,7 +20,10 @@ from edgelift.core.errors import BundleError, OutputError, RequestError
 from edgelift.core.resize import KERNELS
 from edgelift.core.spec import VERSION, ModelSpec
 
-__all__ = ["Bundle", "bundled", "core_out", "find_bundle", "parse_bundle", "read_bundle", "write_bundle"]
+__all__ = [
+    "CORE_IN", "CORE_OUT", "IMAGE", "KEY_FACTS", "KEY_VERSION", "LARGER", "MAX_BYTES", "Bundle", "bundled", "core_out",
+    "find_bundle", "parse_bundle", "read_bundle", "write_bundle",
+]  # fmt: skip
 
 MAX_BYTES = 1 << 30
 MAX_NODES = 50_000

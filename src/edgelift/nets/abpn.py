@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgelift.nets.network import Network, conv, shuffle_blocks
+from edgelift.nets.reparam import block_of
 
 __all__ = ["ABPN", "RESIDUALS"]
 
@@ -21,25 +22,35 @@ class ABPN(Network):
     """conv(3→c)+ReLU · `layers` × [conv(c→c)+ReLU] · conv(c→3s²)+ReLU · conv(3s²→3s²) · + residual.
 
     `residual`: `anchor`, `image` (the same sum, made after the shuffle by a nearest-neighbour resize), `feature`
-    (the first features added before the last two layers) or `none`.
+    (the first features added before the last two layers) or `none`. `block`: how all convolutions but the last are
+    trained, `plain` or `reparam` (see `nets.reparam`).
     """
 
     architecture = "abpn"
 
     def __init__(
-        self, scale: int = 3, channels: int = 28, layers: int = 4, residual: str = "anchor", padding: str = "zeros"
+        self,
+        scale: int = 3,
+        channels: int = 28,
+        layers: int = 4,
+        residual: str = "anchor",
+        block: str = "plain",
+        padding: str = "zeros",
     ) -> None:
         super().__init__()
         if residual not in RESIDUALS:
             raise ValueError(f"residual must be one of {', '.join(RESIDUALS)}, got {residual!r}")
-        self.config = {"scale": scale, "channels": channels, "layers": layers, "residual": residual, "padding": padding}
+        self.config = {
+            "scale": scale, "channels": channels, "layers": layers, "residual": residual, "block": block,
+            "padding": padding,
+        }  # fmt: skip
         self.scale, self.padding, self.residual = scale, padding, residual
         self.shuffle = 1 if residual == "image" else scale
         self.halo = layers + 3
         out = 3 * scale**2
-        self.head = conv(3, channels, 3, padding)
-        self.trunk = nn.ModuleList(conv(channels, channels, 3, padding) for _ in range(layers))
-        self.widen = conv(channels, out, 3, padding)
+        self.head = block_of(block, 3, channels, padding)
+        self.trunk = nn.ModuleList(block_of(block, channels, channels, padding) for _ in range(layers))
+        self.widen = block_of(block, channels, out, padding)
         self.tail = conv(out, out, 3, padding, relu=False)
         with torch.no_grad():
             self.tail.weight.mul_(0.1)  # start near the anchor: plain nearest-neighbour enlargement

@@ -8,30 +8,33 @@ Its last layer is a 9×9 transposed convolution of stride `scale`. That is the s
 from __future__ import annotations
 
 import math
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from edgelift.nets.luma import LumaNetwork
-from edgelift.nets.network import Padding, RunsAsConv, conv
+from edgelift.nets.network import RunsAsConv, conv, conv_of
 
 __all__ = ["FSRCNN"]
 
 KERNEL = 9
+ALIGNS = ("centred", "corner")
+"""Where the kernel's middle falls in a block: on its middle, or on its first pixel as where PyTorch's layer is padded by 4."""
 
 
 class SubPixelDeconv(RunsAsConv):
     """A one-channel transposed convolution, 9×9 with stride `scale`, run as a convolution that gives blocks."""
 
-    def __init__(self, channels: int, scale: int, padding: str) -> None:
+    def __init__(self, channels: int, scale: int, padding: str, align: str = "centred") -> None:
         super().__init__()
+        if align not in ALIGNS:
+            raise ValueError(f"align must be one of {', '.join(ALIGNS)}, got {align!r}")
         self.scale, self.padding = scale, padding
         self.weight = nn.Parameter(torch.empty(channels, KERNEL, KERNEL))
         self.bias = nn.Parameter(torch.zeros(1))
         nn.init.normal_(self.weight, std=1.0 / math.sqrt(channels * KERNEL * KERNEL / scale**2))
-        self.offset = (KERNEL - scale + 1) // 2
+        self.offset = KERNEL // 2 if align == "corner" else (KERNEL - scale + 1) // 2
         # tap t of the kernel meets input row q - d for output row scale·q + i where t = i + offset + scale·d
         self.reach = max((KERNEL - 1 - self.offset) // scale, (scale - 1 + self.offset) // scale)
 
@@ -48,18 +51,7 @@ class SubPixelDeconv(RunsAsConv):
 
     def as_conv(self) -> nn.Conv2d:
         """The equal convolution."""
-        weight = self.regrouped()
-        layer = nn.Conv2d(
-            weight.shape[1],
-            weight.shape[0],
-            weight.shape[2],
-            padding=self.reach,
-            padding_mode=cast(Padding, self.padding),
-        )
-        layer.weight.data.copy_(weight)
-        assert layer.bias is not None
-        layer.bias.data.copy_(self.bias.expand(self.scale**2))
-        return layer.to(weight)
+        return conv_of(self.regrouped(), self.bias.expand(self.scale**2), self.padding)
 
     def forward(self, x: Tensor) -> Tensor:
         """Blocks N × scale² × h × w."""
@@ -69,21 +61,34 @@ class SubPixelDeconv(RunsAsConv):
 
 
 class FSRCNN(LumaNetwork):
-    """conv5(1→d) · conv1(d→s) · m × conv3(s→s) · conv1(s→d) · deconv9(d→1), PReLU after all but the last."""
+    """conv5(1→d) · conv1(d→s) · m × conv3(s→s) · conv1(s→d) · deconv9(d→1), PReLU after all but the last.
+
+    `align` and `luma` are for others' weights, see `ALIGNS` and `nets.luma`.
+    """
 
     architecture = "fsrcnn"
 
     def __init__(
-        self, scale: int = 3, channels: int = 56, shrunk: int = 12, layers: int = 4, padding: str = "zeros"
+        self,
+        scale: int = 3,
+        channels: int = 56,
+        shrunk: int = 12,
+        layers: int = 4,
+        align: str = "centred",
+        luma: str = "full",
+        padding: str = "zeros",
     ) -> None:
         super().__init__()
-        self.config = {"scale": scale, "channels": channels, "shrunk": shrunk, "layers": layers, "padding": padding}
+        self.config = {
+            "scale": scale, "channels": channels, "shrunk": shrunk, "layers": layers, "align": align, "luma": luma,
+            "padding": padding,
+        }  # fmt: skip
         self.padding = padding
-        self.set_scale(scale)
+        self.set_scale(scale, luma)
         shapes = [(1, channels, 5), (channels, shrunk, 1), *[(shrunk, shrunk, 3)] * layers, (shrunk, channels, 1)]
         self.layers = nn.ModuleList(conv(into, out, size, padding) for into, out, size in shapes)
         self.slopes = nn.ModuleList(nn.PReLU(out) for _, out, _ in shapes)
-        self.deconv = SubPixelDeconv(channels, scale, padding)
+        self.deconv = SubPixelDeconv(channels, scale, padding, align)
         self.halo = 2 + layers + self.deconv.reach
 
     def blocks_of(self, y: Tensor) -> Tensor:

@@ -8,14 +8,14 @@ ordered (row in block, column in block, colour), the order in which the shuffle 
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from edgelift.core.spec import PADDINGS, Padding
 
-__all__ = ["Network", "Padding", "RunsAsConv", "conv", "parameters", "shuffle_blocks"]
+__all__ = ["Gate", "Network", "Padding", "RunsAsConv", "conv", "conv_of", "parameters", "shuffle_blocks"]
 
 
 class RunsAsConv(nn.Module):
@@ -26,6 +26,14 @@ class RunsAsConv(nn.Module):
         raise NotImplementedError
 
 
+class Gate(nn.Module):
+    """A layer that multiplies features by factors which it makes of them: the one part that is not ReLU-like."""
+
+    def take_range(self, factor: float) -> None:
+        """Change in place so that features `factor` times as large are multiplied by the same factors as before."""
+        raise NotImplementedError
+
+
 class Network(nn.Module):
     """Base of all networks; a subclass sets the class facts and the instance facts below."""
 
@@ -33,7 +41,8 @@ class Network(nn.Module):
     """The name in `nets.zoo`."""
     task: ClassVar[str] = "super-resolution"
     homogeneous: ClassVar[bool] = True
-    """Whether f(a·x) with biases scaled by a equals a·f(x) for a > 0: true where the only non-linearities are ReLU-like."""
+    """Whether f(a·x) with biases scaled by a equals a·f(x) for a > 0: true where the only non-linearities are ReLU-like
+    and gates."""
 
     config: dict[str, Any]
     """The arguments that make this network again: `zoo.build(architecture, **config)`."""
@@ -62,10 +71,14 @@ class Network(nn.Module):
         """Change in place to the network g with g(factor · x) = factor · f(x); only for homogeneous networks."""
         if not self.homogeneous:
             raise ValueError(f"{self.architecture} is not homogeneous: its range cannot be moved into its biases")
+        gates = [module for module in self.modules() if isinstance(module, Gate)]
+        kept = {parameter for gate in gates for parameter in gate.parameters()}
         with torch.no_grad():
-            for name, parameter in self.named_parameters():
-                if name.endswith("bias"):
-                    parameter.mul_(factor)
+            for name, value in [*self.named_parameters(), *self.named_buffers()]:
+                if name.endswith(("bias", "running_mean")) and value not in kept:
+                    value.mul_(factor)
+            for gate in gates:
+                gate.take_range(factor)
 
     @torch.no_grad()
     def fold(self) -> None:
@@ -79,9 +92,14 @@ class Network(nn.Module):
     def macs_per_pixel(self, side: int = 32) -> int:
         """Multiply-adds of all convolutions for one input pixel, measured by a run on `side` × `side` pixels.
 
-        Counts fixed convolutions (colour interpolation) too, since they cost the same.
+        Counts fixed convolutions (colour interpolation) too, since they cost the same, but not those of gates, which run
+        on a few averages of the picture.
         """
-        total = 0
+        total, training = 0, self.training
+        within = {part for whole in self.modules() if isinstance(whole, RunsAsConv | Gate) for part in whole.modules()}
+        counted = [
+            m for m in self.modules() if isinstance(m, RunsAsConv) or (isinstance(m, nn.Conv2d) and m not in within)
+        ]
 
         def count(module: nn.Module, _: Any, output: Tensor) -> None:
             nonlocal total
@@ -89,13 +107,15 @@ class Network(nn.Module):
             assert isinstance(weight, Tensor)
             total += weight[0].numel() * output[0].numel()
 
-        hooks = [m.register_forward_hook(count) for m in self.modules() if isinstance(m, nn.Conv2d | RunsAsConv)]
+        hooks = [module.register_forward_hook(count) for module in counted]
+        self.eval()  # a normalisation would take the zeros into its means
         try:
             like = next(self.parameters())
             self.core(torch.zeros(1, 3, side, side, device=like.device, dtype=like.dtype))
         finally:
             for hook in hooks:
                 hook.remove()
+            self.train(training)
         return round(total / side**2)
 
 
@@ -113,16 +133,27 @@ def parameters(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
-def conv(into: int, out: int, size: int, padding: str, *, relu: bool = True) -> nn.Conv2d:
+def conv(
+    into: int, out: int, size: int, padding: str, *, relu: bool = True, groups: int = 1, bias: bool = True
+) -> nn.Conv2d:
     """A `size` × `size` convolution that keeps the picture's size.
 
     Weights are drawn as He et al. 2015 for a ReLU after it, or with half that variance where none follows.
     """
     if padding not in PADDINGS:
         raise ValueError(f"padding must be one of {', '.join(PADDINGS)}, got {padding!r}")
-    layer = nn.Conv2d(into, out, size, padding=size // 2, padding_mode=padding)
+    layer = nn.Conv2d(into, out, size, padding=size // 2, padding_mode=padding, groups=groups, bias=bias)
     gain = math.sqrt(2.0) if relu else 1.0
-    nn.init.normal_(layer.weight, std=gain / math.sqrt(into * size * size))
-    assert layer.bias is not None
-    nn.init.zeros_(layer.bias)
+    nn.init.normal_(layer.weight, std=gain / math.sqrt(into // groups * size * size))
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def conv_of(weight: Tensor, bias: Tensor, padding: str) -> nn.Conv2d:
+    """The convolution with these weights (out × in × k × k) and biases that keeps the picture's size."""
+    out, into, size, _ = weight.shape
+    layer = nn.Conv2d(into, out, size, padding=size // 2, padding_mode=cast(Padding, padding), device="meta")
+    layer.weight = nn.Parameter(weight.detach().clone())
+    layer.bias = nn.Parameter(bias.detach().clone())
     return layer

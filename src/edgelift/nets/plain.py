@@ -11,23 +11,29 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgelift.nets.network import Network, conv
+from edgelift.nets.reparam import block_of
 
 __all__ = ["Plain"]
 
 
 class Plain(Network):
-    """conv(3→c)+ReLU · `layers` × [conv(c→c)+ReLU] · conv(c→3s²) · + the input, repeated s² times."""
+    """conv(3→c)+ReLU · `layers` × [conv(c→c)+ReLU] · conv(c→3s²) · + the input, repeated s² times.
+
+    `block`: how all convolutions but the last are trained, `plain` or `reparam` (see `nets.reparam`).
+    """
 
     architecture = "plain"
 
-    def __init__(self, scale: int = 3, channels: int = 32, layers: int = 5, padding: str = "zeros") -> None:
+    def __init__(
+        self, scale: int = 3, channels: int = 32, layers: int = 5, block: str = "plain", padding: str = "zeros"
+    ) -> None:
         super().__init__()
-        self.config = {"scale": scale, "channels": channels, "layers": layers, "padding": padding}
+        self.config = {"scale": scale, "channels": channels, "layers": layers, "block": block, "padding": padding}
         self.scale = self.shuffle = scale
         self.padding = padding
         self.halo = layers + 2
-        self.head = conv(3, channels, 3, padding)
-        self.trunk = nn.ModuleList(conv(channels, channels, 3, padding) for _ in range(layers))
+        self.head = block_of(block, 3, channels, padding)
+        self.trunk = nn.ModuleList(block_of(block, channels, channels, padding) for _ in range(layers))
         self.tail = conv(channels, 3 * scale**2, 3, padding, relu=False)
         with torch.no_grad():
             self.tail.weight.mul_(0.1)  # start near the anchor: plain nearest-neighbour enlargement

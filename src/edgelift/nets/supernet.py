@@ -9,19 +9,21 @@ axis: a narrower convolution uses the first filters, and of those the first inpu
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from edgelift.nets.carn import CARN
 from edgelift.nets.edsr import EDSR
 from edgelift.nets.fsrcnn import FSRCNN
 from edgelift.nets.network import Network
 from edgelift.nets.plain import Plain
 
-__all__ = ["SlimEDSR", "SlimFSRCNN", "SlimPlain", "Slimmable", "leading"]
+__all__ = ["SlimCARN", "SlimEDSR", "SlimFSRCNN", "SlimPlain", "Slimmable", "leading"]
 
 
 def leading(value: Tensor, shape: Sequence[int]) -> Tensor:
@@ -35,7 +37,7 @@ class Slimmable(Network):
     `active` is the subnet that runs, counted from 1; the widest unless it is set.
     """
 
-    def __init__(self, backbone: type[Network], widths: Sequence[int], config: dict[str, Any]) -> None:
+    def __init__(self, backbone: Callable[..., Network], widths: Sequence[int], config: dict[str, Any]) -> None:
         super().__init__()
         widths = [int(w) for w in widths]
         if len(widths) < 2 or widths != sorted(set(widths)):
@@ -126,3 +128,24 @@ class SlimEDSR(Slimmable):
         self, scale: int = 4, widths: Sequence[int] = (16, 36, 64), layers: int = 16, padding: str = "zeros"
     ) -> None:
         super().__init__(EDSR, widths, {"scale": scale, "layers": layers, "padding": padding})
+
+
+class SlimCARN(Slimmable):
+    """A supernet of CARN that gives the blocks at once (`tail = "direct"`), with the widths of ARM.
+
+    ARM's own is CARN-M's, whose grouped convolutions do not slim: a narrower one would share a filter's numbers, but not
+    the features that they are for. So this one is CARN's, with 0.8 million parameters.
+    """
+
+    architecture = "slim-carn"
+
+    def __init__(
+        self,
+        scale: int = 4,
+        widths: Sequence[int] = (36, 52, 64),
+        blocks: int = 3,
+        layers: int = 3,
+        padding: str = "zeros",
+    ) -> None:
+        backbone = partial(CARN, tail="direct")
+        super().__init__(backbone, widths, {"scale": scale, "blocks": blocks, "layers": layers, "padding": padding})

@@ -14,14 +14,22 @@ ARCHITECTURES = Registry(
     "network architecture",
     {
         "abpn": "edgelift.nets.abpn:ABPN",
+        "carn": "edgelift.nets.carn:CARN",
+        "carn-m": "edgelift.nets.carn:CARNM",
         "edsr": "edgelift.nets.edsr:EDSR",
         "espcn": "edgelift.nets.espcn:ESPCN",
         "espcn-rgb": "edgelift.nets.espcn:ESPCNRGB",
         "fsrcnn": "edgelift.nets.fsrcnn:FSRCNN",
+        "imdn": "edgelift.nets.imdn:IMDN",
+        "ninasr": "edgelift.nets.ninasr:NinaSR",
         "plain": "edgelift.nets.plain:Plain",
+        "rrdb": "edgelift.nets.rrdb:RRDB",
+        "slim-carn": "edgelift.nets.supernet:SlimCARN",
         "slim-edsr": "edgelift.nets.supernet:SlimEDSR",
         "slim-fsrcnn": "edgelift.nets.supernet:SlimFSRCNN",
         "slim-plain": "edgelift.nets.supernet:SlimPlain",
+        "srresnet": "edgelift.nets.srresnet:SRResNet",
+        "srvgg": "edgelift.nets.srvgg:SRVGG",
     },
 )
 

@@ -140,7 +140,7 @@ def train(
     torch.manual_seed(part.seed)
     network = zoo.build(recipe.network.architecture, **recipe.network.config).to(where)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this form
-    averaged = copy.deepcopy(network).requires_grad_(False)
+    averaged = copy.deepcopy(network).requires_grad_(False).eval()
     optimiser = torch.optim.Adam(network.parameters(), lr=part.lr)
 
     paths = find_pictures(folders)
@@ -241,9 +241,14 @@ def train(
 
 @torch.no_grad()
 def _average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
-    """Exponential moving average of the weights; `decay` rises at first so that the start is forgotten."""
+    """Exponential moving average of the weights; `decay` rises at first so that the start is forgotten.
+
+    What normalisations measured is copied: it is an average already.
+    """
     for mean, value in zip(averaged.parameters(), network.parameters(), strict=True):
         mean.lerp_(value, 1 - decay)
+    for kept, measured in zip(averaged.buffers(), network.buffers(), strict=True):
+        kept.copy_(measured)
 
 
 def _device(name: str) -> torch.device:
