@@ -11,7 +11,7 @@ from typing import cast
 import typer
 
 from edgelift import __version__
-from edgelift.cli import devices, evaluate, export, models, niqe, plan, profile, score, train, upscale
+from edgelift.cli import compile, devices, evaluate, export, models, niqe, plan, profile, score, train, upscale
 from edgelift.core.errors import EdgeliftError
 
 __all__ = ["app", "run"]
@@ -53,6 +53,9 @@ app.command("profile")(profile.profile)
 app.command("devices")(devices.devices)
 app.command("train")(train.train)
 app.command("export")(export.export)
+app.command("targets")(compile.targets)
+app.command("quantize")(compile.quantize)
+app.command("compile")(compile.compile_model)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -55,14 +55,15 @@ def _wide() -> bool:
 
 
 @app.command("show")
-def show(name: Annotated[str, typer.Argument(help="A bundled name or a bundle file.")]) -> None:
+def show(name: Annotated[str, typer.Argument(help="A bundled name, a bundle or a compiled file.")]) -> None:
     """Print the card of a model: every fact that its bundle states."""
     import dataclasses
 
-    from edgelift.io.bundle import find_bundle, read_bundle
+    from edgelift.io.bundle import find_bundle
+    from edgelift.io.compiled import read_model
 
     path = find_bundle(name)
-    facts: dict[str, Any] = {"file": path, **dataclasses.asdict(read_bundle(path).spec)}
+    facts: dict[str, Any] = {"file": path, **dataclasses.asdict(read_model(path).spec)}
     _print_facts(facts, 0)
 
 
