@@ -56,6 +56,7 @@ app.command("export")(export.export)
 app.command("targets")(compile.targets)
 app.command("quantize")(compile.quantize)
 app.command("compile")(compile.compile_model)
+app.command("parity")(compile.parity)
 
 
 def run(arguments: Sequence[str]) -> int:

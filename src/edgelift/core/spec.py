@@ -140,7 +140,9 @@ class ModelSpec:
         if KEY_VERSION not in metadata:
             raise BundleError("no edgelift facts in it; it is not a bundle")
         if (found := metadata[KEY_VERSION]) != str(VERSION):
-            raise BundleError(f"bundle format {found[:20]!r}, this edgelift reads {VERSION}; a newer edgelift may read it")
+            raise BundleError(
+                f"bundle format {found[:20]!r}, this edgelift reads {VERSION}; a newer edgelift may read it"
+            )
         return cls.from_json(metadata.get(KEY_FACTS, ""))
 
     @classmethod

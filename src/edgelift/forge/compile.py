@@ -60,7 +60,12 @@ Report = Callable[[str], None]
 
 
 def compile_bundle(
-    bundle: Bundle, order: Order, path: Path, *, overwrite: bool = False, force: bool = False,
+    bundle: Bundle,
+    order: Order,
+    path: Path,
+    *,
+    overwrite: bool = False,
+    force: bool = False,
     report: Report = lambda words: None,
 ) -> Parity:
     """Write `bundle` in the form that `order` describes to `path`, and what the gate found beside it (`.json`).
@@ -140,7 +145,9 @@ def _in_precision(parent: Bundle, order: Order, target: type[Target], report: Re
     if wanted == spec.bits:
         return parent
     if spec.bits != "float":
-        raise RequestError(f"{spec.name} is {spec.bits} already and cannot be made {wanted}; start from its float parent")
+        raise RequestError(
+            f"{spec.name} is {spec.bits} already and cannot be made {wanted}; start from its float parent"
+        )
     if wanted == "fp16":
         facts: dict[str, Any] = {"bits": wanted}
         core = halved(core_model(parent))

@@ -10,6 +10,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -58,6 +59,8 @@ class Parity:
     """Median for one tile of `tile` pixels; both ran in turn."""
     parent_ms: float
     tile: tuple[int, int]
+    remark: str = ""
+    """What the engine says about how it runs the compiled model."""
 
     @property
     def ratio(self) -> float:
@@ -101,34 +104,49 @@ def enlarge(engine: Engine, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """`picture` (H × W × 3, in one window) as the network makes it."""
     blocks = np.empty(blocks_shape(engine.spec, (1, *picture.shape)), np.uint8)
     engine.run(picture[None], engine.spec.widest, blocks)
-    return blocks.transpose(0, 1, 3, 2, 4, 5).reshape(picture_shape(blocks.shape))[0]
+    return np.asarray(blocks.transpose(0, 1, 3, 2, 4, 5).reshape(picture_shape(blocks.shape))[0])
 
 
-def measured(compiled: Bundle, parent: Bundle, tiles: Sequence[Proof], pictures: str, *, rounds: int = ROUNDS) -> Parity:
+See = Callable[[Proof, NDArray[np.uint8], NDArray[np.uint8]], None]
+"""Is shown each tile, what the compiled model makes of it and what its parent makes of it."""
+
+
+def measured(
+    compiled: Bundle,
+    parent: Bundle,
+    tiles: Sequence[Proof],
+    pictures: str,
+    *,
+    rounds: int = ROUNDS,
+    see: See | None = None,
+) -> Parity:
     """`compiled` beside `parent` on `tiles`. Raises `RequestError` where the two do not enlarge alike."""
-    if (compiled.spec.scale, compiled.spec.multiple_of) != (parent.spec.scale, parent.spec.multiple_of):
+    one, other = compiled.spec, parent.spec
+    if (one.scale, one.multiple_of) != (other.scale, other.multiple_of):
         raise RequestError(
-            f"{compiled.source} enlarges ×{compiled.spec.scale}, {parent.source} ×{parent.spec.scale}; compare models of one scale"
+            f"{compiled.source} enlarges ×{one.scale}, {parent.source} ×{other.scale}; compare models of one scale"
         )
-    here, there = open_engine(compiled, options=Options()), open_engine(parent, options=Options(precision=_exact(parent)))
-    try:
-        errors = np.array([_errors(enlarge(here, t.small), enlarge(there, t.small), t.truth) for t in tiles]).sum(axis=0)
+    with closing(_open(compiled)) as here, closing(_open(parent)) as there:
+        errors = np.zeros(4)
+        for tile in tiles:
+            made, wanted = enlarge(here, tile.small), enlarge(there, tile.small)
+            if see is not None:
+                see(tile, made, wanted)
+            errors += _errors(made, wanted, tile.truth)
         to_parent, to_truth, of_parent = (_decibels(total / errors[3]) for total in errors[:3])
         first = tiles[0].small
         ms, parent_ms = _in_turn([lambda: enlarge(here, first), lambda: enlarge(there, first)], rounds)
         loss = (of_parent or math.inf) - (to_truth or math.inf) if of_parent != to_truth else 0.0
         return Parity(
-            compiled.spec.name, parent.spec.name, compiled.spec.bits, _where(here), _where(there), len(tiles), pictures,
+            one.name, other.name, one.bits, _where(here), _where(there), len(tiles), pictures,
             to_parent, to_truth, of_parent, loss, size_of(compiled), size_of(parent), ms, parent_ms, first.shape[:2],
+            getattr(here, "remark", ""),
         )  # fmt: skip
-    finally:
-        here.close()
-        there.close()
 
 
-def _exact(bundle: Bundle) -> str:
-    """The precision in which a model shows what it is: engines may run floats in fewer bits of their own accord."""
-    return "f32" if bundle.spec.bits in ("float", "fp16") else "auto"
+def _open(bundle: Bundle) -> Engine:
+    """An engine in the precision in which a model shows what it is: engines run floats in fewer bits of their own accord."""
+    return open_engine(bundle, options=Options(precision="f32" if bundle.spec.bits in ("float", "fp16") else "auto"))
 
 
 def _where(engine: Engine) -> str:

@@ -104,7 +104,9 @@ def proofs(folder: Path | None, spec: ModelSpec, count: int) -> list[Proof]:
         small = loaded.small[top : top + height, left : left + width]
         made.append(Proof(loaded.pair.name, np.ascontiguousarray(_bytes(small)), _bytes(truth)))
     if not made:
-        raise InputError(f"{folder}: no picture is large enough to compare with; expected {spec.multiple_of * spec.scale} pixels")
+        raise InputError(
+            f"{folder}: no picture is large enough to compare with; expected {spec.multiple_of * spec.scale} pixels"
+        )
     return made
 
 

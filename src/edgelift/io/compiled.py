@@ -50,9 +50,7 @@ def parse_compiled(files: dict[str, bytes], source: str) -> Bundle:
     return Bundle(spec, data, source, form, files.get(WEIGHTS_SUFFIX, b""))
 
 
-_FOREIGN = (
-    " that edgelift compiled, and its scale, halo and range of values cannot be told; compile the ONNX bundle: edgelift compile"
-)
+_FOREIGN = " that edgelift compiled, and its scale, halo and range of values cannot be told; make one: edgelift compile"
 
 
 def _bytes(path: Path) -> bytes:

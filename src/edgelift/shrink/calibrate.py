@@ -17,7 +17,7 @@ from onnx import numpy_helper
 
 from edgelift.shrink.equalise import STRENGTHS, equalised
 from edgelift.shrink.grids import Grid, activation_grid
-from edgelift.shrink.quantize import CORE_IN, CORE_OUT, Weights, fused, graded, quantised, weights_of
+from edgelift.shrink.quantize import CORE_IN, Weights, fused, graded, quantised, weights_of
 from edgelift.shrink.ranges import METHODS, Seen, range_of
 
 __all__ = ["Calibrated", "Run", "Trial", "calibrated"]
@@ -51,7 +51,12 @@ class Calibrated:
 
 
 def calibrated(
-    core: onnx.ModelProto, tiles: NDArray[np.float32], bits: str, run: Run, *, symmetric: bool = False,
+    core: onnx.ModelProto,
+    tiles: NDArray[np.float32],
+    bits: str,
+    run: Run,
+    *,
+    symmetric: bool = False,
     report: Callable[[Trial], None] = lambda trial: None,
 ) -> Calibrated:
     """`core` on whole numbers, by the candidate that costs least on `tiles` (N × 3 × h × w, 0 … 255).
@@ -82,9 +87,7 @@ def calibrated(
     return Calibrated(best[1], best[2], tuple(trials), best[3])
 
 
-def _seen(
-    core: onnx.ModelProto, weights: Weights, batches: Sequence[NDArray[np.float32]], run: Run
-) -> dict[str, Seen]:
+def _seen(core: onnx.ModelProto, weights: Weights, batches: Sequence[NDArray[np.float32]], run: Run) -> dict[str, Seen]:
     """What each tensor between the ends holds. Two passes, since histograms need their ends first."""
     names = [name for node in core.graph.node for name in node.output]
     opened = run(_looked_into(core, weights, names))
@@ -103,7 +106,8 @@ def _seen(
 
 def _looked_into(core: onnx.ModelProto, weights: Weights, names: Sequence[str]) -> onnx.ModelProto:
     """`core` with other weights and every one of `names` as an output."""
-    model = onnx.ModelProto.FromString(core.SerializeToString())
+    model = onnx.ModelProto()
+    model.CopyFrom(core)
     del model.graph.initializer[:], model.graph.output[:]
     model.graph.initializer.extend(numpy_helper.from_array(values, name) for name, values in weights.items())
     for name in names:

@@ -80,4 +80,4 @@ def weight_grid(weight: NDArray[np.float32], bits: str) -> NDArray[np.float32]:
         highest = np.clip(ordered[:, -2:], 0, None).sum(axis=1)
         lowest = np.clip(-ordered[:, :2], 0, None).sum(axis=1)
         needed = np.maximum(needed, np.maximum(highest, lowest) / PAIR_PEAK)
-    return np.maximum(needed, LEAST).astype(np.float32)
+    return np.asarray(np.maximum(needed, LEAST), np.float32)

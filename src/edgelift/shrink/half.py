@@ -15,7 +15,8 @@ def halved(core: onnx.ModelProto) -> onnx.ModelProto:
     """`core` with each float32 constant kept as float16, and a Cast behind it. Raises `RequestError` for quantised ones."""
     if any(node.op_type == "QuantizeLinear" for node in core.graph.node):
         raise RequestError(f"{core.graph.name}: it is quantised already; start from its float parent")
-    model = onnx.ModelProto.FromString(core.SerializeToString())
+    model = onnx.ModelProto()
+    model.CopyFrom(core)
     nodes, kept = [], []
     for tensor in model.graph.initializer:
         values = numpy_helper.to_array(tensor)

@@ -115,7 +115,8 @@ def quantised(
     made.pair(CORE_IN, f"{CORE_IN}/on-grid", grids[CORE_IN])
     names = {CORE_IN: f"{CORE_IN}/on-grid"}
     for node in core.graph.node:
-        copy = onnx.NodeProto.FromString(node.SerializeToString())
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
         name = node.output[0]
         if node.op_type == "Conv":
             copy.input[:] = _convolution(made, node, weights, names, grids)

@@ -3,11 +3,11 @@
 The whole file is NHWC, so nothing is transposed; the pixel shuffle is one DEPTH_TO_SPACE, whose order of channels is that
 of a bundle. A file names one size of window, but no operator depends on it: runtimes may resize its input.
 
-precision   takes and gives                        0 … 255 stands as        clipped by
-float       float32                                itself                   RELU and MINIMUM
-fp16        float32; weights are float16           itself                   RELU and MINIMUM
-int8        int8, scale 1, zero point -128         sample - 128             saturation
-int16x8     int16, scale 1/128, zero point 0       128 · sample             saturation
+precision   takes                            gives                       clipped by
+float       float32, 0 … 255                 float32, 0 … 255            RELU and MINIMUM
+fp16        the same; weights are float16    the same                    RELU and MINIMUM
+int8        int8, the sample less 128        int8, the sample less 128   saturation
+int16x8     int16, 128 times the sample      int8, the sample less 128   saturation
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ class LiteRTTarget:
     def problems(cls, source: Source) -> list[str]:
         """See `Target.problems`."""
         if source.spec.grid != 1:
-            return ["its core enlarges inside; only networks that give blocks of input pixels have a form in LiteRT here"]
+            return [
+                "its core enlarges inside; only networks that give blocks of input pixels have a form in LiteRT here"
+            ]
         found = []
         for node in source.core.graph.node:
             problem = _problem(node)
@@ -154,13 +156,7 @@ class _Translation:
         for node in self._nodes:
             if node.output[0] not in done:
                 done.update(_OPERATORS[node.op_type](self, node))
-        last = self._clipped(self._value("core_out"))
-        if spec.shuffle > 1:
-            b = spec.shuffle
-            shape = (last.shape[0] * b, last.shape[1] * b, 3)
-            larger = self._new("larger", shape, steps=last.steps)
-            self._builder.operator("DEPTH_TO_SPACE", [last.number], larger.number, self._dtype, blockSize=b)
-            last = larger
+        last = self._picture(self._clipped(self._value("core_out")))
         return self._builder.finish(image.number, last.number, spec.metadata())
 
     def _new(
@@ -187,6 +183,21 @@ class _Translation:
         inside = self._new("below_white", value.shape)
         self._builder.operator("MINIMUM", [above.number, white], inside.number, self._dtype)
         return inside
+
+    def _picture(self, blocks: _Value) -> _Value:
+        """The pixel shuffle. LiteRT has none of 16 bits, and a picture needs 8: whole numbers leave as int8."""
+        b, dtype = self._source.spec.shuffle, self._dtype
+        if dtype == "int16":
+            dtype, steps = "int8", Steps(np.ones(1, np.float32), -128)
+            number = self._builder.tensor("pixels", (1, *blocks.shape), dtype, steps)
+            self._builder.operator("QUANTIZE", [blocks.number], number, "int16")
+            blocks = _Value(number, blocks.shape, steps)
+        if b == 1:
+            return blocks
+        shape = (blocks.shape[0] * b, blocks.shape[1] * b, 3)
+        number = self._builder.tensor("larger", (1, *shape), dtype, blocks.steps)
+        self._builder.operator("DEPTH_TO_SPACE", [blocks.number], number, dtype, blockSize=b)
+        return _Value(number, shape, blocks.steps)
 
     # -- operators: each makes what a node gives and returns the names of the nodes' results that it made
     def conv(self, node: onnx.NodeProto) -> list[str]:
@@ -233,11 +244,11 @@ class _Translation:
         dtype = np.int64 if self._dtype == "int16" else np.int32
         whole = self._weights[name][0] if name else np.zeros(channels, np.int32)
         steps = Steps((weight.scale * entering.steps.scale).astype(np.float32))
-        return self._builder.constant((name or f"{node.output[0]}/bias").removesuffix("/on-grid"), whole.astype(dtype), steps)
+        return self._builder.constant(
+            (name or f"{node.output[0]}/bias").removesuffix("/on-grid"), whole.astype(dtype), steps
+        )
 
-    def _padded(
-        self, value: _Value, kernel: Sequence[int], pads: Sequence[int], name: str
-    ) -> tuple[str, _Value]:
+    def _padded(self, value: _Value, kernel: Sequence[int], pads: Sequence[int], name: str) -> tuple[str, _Value]:
         """The way of padding for that kernel, and the tensor to convolve: SAME where zeros all around keep the size."""
         top, left, bottom, right = pads
         if (top + bottom, left + right) == (kernel[0] - 1, kernel[1] - 1) and (top, left) == (bottom, right):
@@ -322,7 +333,9 @@ class _Translation:
         if len(parts) == 1:
             return parts[0]
         if len({None if p.steps is None else (float(p.steps.scale[0]), p.steps.zero) for p in parts}) > 1:
-            raise RequestError(f"{self._source.spec.name}: {name!r} joins tensors of several grids, which LiteRT cannot")
+            raise RequestError(
+                f"{self._source.spec.name}: {name!r} joins tensors of several grids, which LiteRT cannot"
+            )
         if key not in self._joined:
             height, width, _ = parts[0].shape
             out = self._new(name, (height, width, sum(part.shape[2] for part in parts)), steps=parts[0].steps)

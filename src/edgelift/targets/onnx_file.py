@@ -32,7 +32,8 @@ class ONNXTarget:
     @classmethod
     def compile(cls, source: Source) -> Files:
         """See `Target.compile`."""
-        model = onnx.ModelProto.FromString(source.whole.SerializeToString())
+        model = onnx.ModelProto()
+        model.CopyFrom(source.whole)
         del model.metadata_props[:]
         onnx.helper.set_model_props(model, source.spec.metadata())
         return {cls.suffix: bytes(model.SerializeToString(deterministic=True))}

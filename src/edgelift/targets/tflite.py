@@ -16,16 +16,23 @@ __all__ = ["Builder", "Steps"]
 
 SCHEMA_VERSION = 3
 IDENTIFIER = b"TFL3"
-TYPES = {"float32": "FLOAT32", "float16": "FLOAT16", "int8": "INT8", "int16": "INT16", "int32": "INT32", "int64": "INT64"}
+TYPES = {
+    "float32": "FLOAT32",
+    "float16": "FLOAT16",
+    "int8": "INT8",
+    "int16": "INT16",
+    "int32": "INT32",
+    "int64": "INT64",
+}
 OPTIONS = {
     "CONV_2D": "Conv2DOptions", "ADD": "AddOptions", "CONCATENATION": "ConcatenationOptions", "PAD": "PadOptions",
     "MIRROR_PAD": "MirrorPadOptions", "DEPTH_TO_SPACE": "DepthToSpaceOptions", "DEQUANTIZE": "DequantizeOptions",
-    "MINIMUM": "MaximumMinimumOptions", "LEAKY_RELU": "LeakyReluOptions",
+    "MINIMUM": "MaximumMinimumOptions", "QUANTIZE": "QuantizeOptions", "LEAKY_RELU": "LeakyReluOptions",
 }  # fmt: skip
 """Tables of options; operators that are not listed have none."""
 VERSIONS = {
     ("CONV_2D", "int8"): 3, ("CONV_2D", "int16"): 4, ("ADD", "int8"): 2, ("ADD", "int16"): 3, ("CONCATENATION", "int8"): 2,
-    ("CONCATENATION", "int16"): 3, ("DEPTH_TO_SPACE", "int8"): 2, ("DEQUANTIZE", "float16"): 3, ("MINIMUM", "float32"): 1,
+    ("CONCATENATION", "int16"): 3, ("DEPTH_TO_SPACE", "int8"): 2, ("DEQUANTIZE", "float16"): 3, ("QUANTIZE", "int16"): 2,
     ("PAD", "int8"): 2, ("MIRROR_PAD", "int8"): 2, ("MIRROR_PAD", "int16"): 3, ("LEAKY_RELU", "int16"): 2,
     ("RELU", "int8"): 2, ("RELU", "int16"): 3,
 }  # fmt: skip

@@ -43,7 +43,11 @@ def open_engine(bundle: Bundle, name: str = "auto", options: Options = Options()
             return kind(bundle, options)
         problems.append(f"{candidate}: {found.problem}")
     where = "no engine can run here: " if bundle.form == "onnx" else f"nothing here can run {_WORDS[bundle.form]}: "
-    advice = "; or use an interpolation, which needs none: --model bicubic" if name == "auto" and bundle.form == "onnx" else ""
+    advice = (
+        "; or use an interpolation, which needs none: --model bicubic"
+        if name == "auto" and bundle.form == "onnx"
+        else ""
+    )
     raise EngineMissingError(where * (name == "auto") + "; ".join(problems) + advice)
 
 

@@ -17,8 +17,16 @@ from numpy.typing import NDArray
 from edgelift.core.errors import EngineError, EngineMissingError, RequestError
 from edgelift.io.bundle import Bundle
 from edgelift.runtime.engine import (
-    Availability, Device, Limits, Options, check_form, check_run, engine_error, fill_from_picture, picture_shape,
-)  # fmt: skip
+    Availability,
+    Device,
+    Limits,
+    Options,
+    check_form,
+    check_run,
+    engine_error,
+    fill_from_picture,
+    picture_shape,
+)
 
 __all__ = ["LiteRTEngine"]
 
@@ -46,6 +54,10 @@ class LiteRTEngine:
         self.precision = bundle.spec.bits if bundle.spec.bits not in ("float", "fp16") else "f32"
         if options.precision not in ("auto", self.precision):
             raise RequestError(f"LiteRT runs {bundle.spec.name} in {self.precision}, not in {options.precision}")
+        if options.samples == "float32" and self.precision != "f32":
+            raise RequestError(
+                f"{bundle.spec.name} as a LiteRT file gives pictures of 8 bits; run those of 16 bits with its ONNX bundle"
+            )
         self._data, self._threads = bundle.data, options.threads or None
         self._lock, self._closed = threading.Lock(), False
         self._idle: list[tuple[tuple[int, ...], Any]] = []
@@ -62,6 +74,19 @@ class LiteRTEngine:
             return Availability(cls.name, problem=f"installed, but does not start ({exc})")
         device = Device("CPU", "XNNPACK and LiteRT's own operators", ("f32", "int8"), "f32")
         return Availability(cls.name, importlib.metadata.version("ai-edge-litert"), (device,))
+
+    @property
+    def remark(self) -> str:
+        """How much of the model XNNPACK runs; each part costs copies at its ends."""
+        shape = (1, self.spec.multiple_of, self.spec.multiple_of, 3)
+        used = self._take(shape)
+        larger = used.get_output_details()[0]["index"]
+        operators = used._get_ops_details()
+        parts = [op for op in operators if op["op_name"] == "DELEGATE"]
+        made = {int(name) for op in operators if op not in parts for name in op["outputs"]}
+        if len(parts) == 1 and not made.intersection(parts[0]["inputs"]) and larger in parts[0]["outputs"]:
+            return "XNNPACK runs all of it"
+        return f"XNNPACK runs part of it, in {len(parts)} pieces; LiteRT's own operators run the rest"
 
     def _opened(self) -> Any:
         """A new interpreter; its ends are checked."""
@@ -107,7 +132,9 @@ class LiteRTEngine:
         except ERRORS as exc:
             raise engine_error(f"LiteRT failed on windows of {batch.shape}: {_line(exc)}", exc) from exc
         if larger.shape != picture_shape(out.shape):
-            raise EngineError(f"{self.spec.name} gave pictures of {larger.shape}, its facts state blocks of {out.shape}")
+            raise EngineError(
+                f"{self.spec.name} gave pictures of {larger.shape}, its facts state blocks of {out.shape}"
+            )
         fill_from_picture(out, larger)
         with self._lock:
             if not self._closed:
@@ -130,13 +157,11 @@ def _entering(batch: NDArray[Any], dtype: type) -> NDArray[Any]:
 
 
 def _leaving(larger: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """What the file gives as samples 0 … 255 of type `dtype`."""
+    """What the file gives, int8 or float32, as samples 0 … 255 of type `dtype`."""
     if larger.dtype == np.int8:
         return larger.view(np.uint8) ^ 0x80
-    values = larger if larger.dtype == np.float32 else larger.astype(np.float32) / 128
-    if dtype == np.uint8:
-        return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
-    return np.clip(values, 0, 255)
+    inside = np.clip(larger, 0, 255)
+    return inside if dtype == np.float32 else np.rint(inside).astype(np.uint8)
 
 
 def _line(exc: BaseException) -> str:

@@ -56,9 +56,7 @@ def open_exact(model: onnx.ModelProto) -> Callable[[NDArray[np.float32]], list[N
     settings.log_severity_level = 3  # errors come as exceptions
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        session = onnxruntime.InferenceSession(
-            model.SerializeToString(), settings, providers=["CPUExecutionProvider"]
-        )
+        session = onnxruntime.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
     except _errors() as exc:
         raise engine_error(f"ONNX Runtime cannot load {model.graph.name}: {exc}", exc) from exc
     name = model.graph.input[0].name

@@ -22,7 +22,17 @@ from edgelift.core.errors import EngineError, EngineMissingError, RequestError
 from edgelift.core.spec import ModelSpec
 from edgelift.io.blocks import blocks_model
 from edgelift.io.bundle import Bundle
-from edgelift.runtime.engine import Availability, Device, Limits, Options, check_form, check_run, engine_error, fill_from_picture, picture_shape
+from edgelift.runtime.engine import (
+    Availability,
+    Device,
+    Limits,
+    Options,
+    check_form,
+    check_run,
+    engine_error,
+    fill_from_picture,
+    picture_shape,
+)
 from edgelift.runtime.hardware import cache_folder, prefers_bf16
 from edgelift.runtime.probe import NodeTime
 
