@@ -15,7 +15,7 @@ import onnx
 
 from edgelift.core.errors import EngineMissingError, OutputError, RequestError
 from edgelift.core.spec import ModelSpec
-from edgelift.forge.gate import Parity, measured
+from edgelift.forge.gate import Parity, measured, size_of
 from edgelift.forge.tiles import calibration_tiles, proofs
 from edgelift.io.activations import activation_bytes
 from edgelift.io.blocks import core_model, with_core
@@ -90,7 +90,7 @@ def compile_bundle(
         parity.demand()
     source = replace(source, spec=replace(source.spec, quality={"parity": parity.facts()}))
     files = target.compile(source)
-    parse_compiled(files, str(path))
+    parity = replace(parity, bytes=size_of(parse_compiled(files, str(path))))
     _write({places[suffix]: data for suffix, data in reversed(files.items())} | {places[".json"]: _json(parity)})
     return parity
 

@@ -72,7 +72,7 @@ class LiteRTEngine:
             from ai_edge_litert import interpreter  # noqa: F401  # whether it starts
         except (ImportError, OSError) as exc:
             return Availability(cls.name, problem=f"installed, but does not start ({exc})")
-        device = Device("CPU", "XNNPACK and LiteRT's own operators", ("f32", "int8"), "f32")
+        device = Device("CPU", "XNNPACK and LiteRT's own operators", ("f32",), "f32")
         return Availability(cls.name, importlib.metadata.version("ai-edge-litert"), (device,))
 
     @property
