@@ -107,7 +107,9 @@ def test_engines_run_whole_numbers_as_they_are_written(eight: Bundle, engine: st
     wanted = blocks[0].reshape(2, 2, 3, 40, 50).transpose(3, 0, 4, 1, 2).reshape(80, 100, 3)
     made = enlarge(open_engine(eight, engine, Options(threads=1)), picture)
     assert np.abs(made - wanted).max() <= 1
-    assert np.mean(np.abs(made - wanted)) < 0.25, "roundings: engines join steps and round once where the text rounds twice"
+    assert np.mean(np.abs(made - wanted)) < 0.25, (
+        "roundings: engines join steps and round once where the text rounds twice"
+    )
 
 
 def test_the_largest_sums_do_not_saturate(plain: Bundle, calibration: Path, tmp_path: Path) -> None:
