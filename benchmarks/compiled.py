@@ -59,15 +59,16 @@ class Row:
 
 
 def forms(parent: Bundle, calibration: Path, count: int) -> dict[tuple[str, str], Bundle]:
-    """Every form of `parent`; whole numbers are calibrated once."""
-    by_precision = {"float": parent}
-    for precision in ("fp16", "int8", "int16x8"):
-        print(f"making {parent.spec.name} {precision}", flush=True)
-        by_precision[precision] = converted(parent, Order(precision=precision, calibration=calibration, count=count))
+    """Every form of `parent`; whole numbers for OpenVINO are those of the bundle."""
     made = {}
     for target, precision, _ in ROWS:
-        if (target, precision) not in made:
-            made[target, precision] = converted(by_precision[precision], Order(target))
+        if (target, precision) in made:
+            continue
+        print(f"making {parent.spec.name} {target} {precision}", flush=True)
+        if target == "openvino":
+            made[target, precision] = converted(made["onnx", precision], Order(target))
+        else:
+            made[target, precision] = converted(parent, Order(target, precision, calibration, count))
     return made
 
 

@@ -21,6 +21,7 @@ from edgelift.shrink.grids import PIXELS, activation_grid
 from edgelift.shrink.half import halved
 from edgelift.shrink.quantize import fused, graded, problems, quantised, weights_of
 from edgelift.shrink.ranges import METHODS, Seen
+from edgelift.shrink.relu_only import conv_macs, relu_only
 
 
 def run(model: onnx.ModelProto) -> Any:
@@ -160,3 +161,39 @@ def test_halves_are_half_as_large_and_near(core: onnx.ModelProto, tiles: np.ndar
     assert {a.dtype.name for a in held} == {"float16"}
     off = np.abs(run(core)(tiles)[0] - run(small)(tiles)[0]).max()
     assert 0 < off < 1
+
+
+# -- PReLU as ReLU
+def _with_prelu(slopes: list[float]) -> onnx.ModelProto:
+    rng = np.random.default_rng(4)
+    held = {
+        "a": rng.normal(0, 0.2, (4, 3, 3, 3)), "b": rng.normal(0, 9, 4), "slopes": np.reshape(slopes, (1, 4, 1, 1)),
+        "c": rng.normal(0, 0.2, (12, 4, 1, 1)),
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("Conv", ["core_in", "a", "b"], ["wide"], pads=[1, 1, 1, 1]),
+        helper.make_node("PRelu", ["wide", "slopes"], ["active"]),
+        helper.make_node("Conv", ["active", "c"], ["core_out"]),
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, 1, ["n", c, "h", "w"]) for name, c in (("core_in", 3), ("core_out", 12))
+    ]
+    weights = [numpy_helper.from_array(value.astype(np.float32), name) for name, value in held.items()]
+    graph = helper.make_graph(nodes, "prelu", ends[:1], ends[1:], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+
+
+@pytest.mark.parametrize("slopes", [[0.1, 0.5, 0.9, 0.2], [-0.3, 0.0, 1.0, -2.0]])
+def test_prelu_as_relu_is_the_same_function(tiles: np.ndarray, slopes: list[float]) -> None:
+    core = _with_prelu(slopes)
+    made = relu_only(core)
+    onnx.checker.check_model(made)
+    assert [node.op_type for node in made.graph.node] == ["Conv", "Relu", "Conv"]
+    assert np.abs(run(core)(tiles)[0] - run(made)(tiles)[0]).max() < 1e-3
+    assert conv_macs(made) == 2 * conv_macs(core)
+
+
+def test_prelu_that_something_else_reads_is_left(tiles: np.ndarray) -> None:
+    core = _with_prelu([0.1, 0.2, 0.3, 0.4])
+    core.graph.node.insert(2, helper.make_node("Relu", ["active"], ["other"]))
+    assert "PRelu" in {node.op_type for node in relu_only(core).graph.node}

@@ -26,6 +26,10 @@ Pictures = Annotated[
     Path | None, typer.Option("--pictures", help="Folder of pictures to prove with; drawn scenes where none is given.")
 ]
 Variant = Annotated[str | None, typer.Option(help="Of a supernet: the network that is taken.")]
+ReluOnly = Annotated[
+    bool,
+    typer.Option("--relu-only", help="PReLU as ReLU of twice the channels, for targets without a whole-number PReLU."),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
 Force = Annotated[bool, typer.Option("--force", help="Keep the file although it does not pass the gate.")]
 
@@ -53,6 +57,7 @@ def compile_model(
     symmetric: Symmetric = False,
     pictures: Pictures = None,
     size: Annotated[str, typer.Option(help="HEIGHTxWIDTH that files name which name one.")] = "192x256",
+    relu_only: ReluOnly = False,
     variant: Variant = None,
     overwrite: Overwrite = False,
     force: Force = False,
@@ -60,7 +65,9 @@ def compile_model(
     """Compile a network for a target, and prove that it gives the same pictures."""
     from edgelift.forge.compile import Order
 
-    order = Order(target, precision, calibration, count, symmetric, pictures, _size(size), variant)
+    order = Order(
+        target, precision, calibration, count, symmetric, pictures, _size(size), relu_only=relu_only, variant=variant
+    )
     _make(model, order, output, overwrite, force)
 
 
@@ -72,6 +79,7 @@ def quantize(
     count: Count = 200,
     symmetric: Symmetric = False,
     pictures: Pictures = None,
+    relu_only: ReluOnly = False,
     variant: Variant = None,
     overwrite: Overwrite = False,
     force: Force = False,
@@ -82,7 +90,7 @@ def quantize(
 
     if bits not in ("int8", "int16x8", "fp16"):
         raise RequestError(f"bits must be one of int8, int16x8, fp16, got {bits!r}")
-    order = Order("onnx", bits, calibration, count, symmetric, pictures, variant=variant)
+    order = Order("onnx", bits, calibration, count, symmetric, pictures, relu_only=relu_only, variant=variant)
     _make(model, order, output, overwrite, force)
 
 

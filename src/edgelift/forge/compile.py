@@ -24,6 +24,7 @@ from edgelift.io.compiled import parse_compiled
 from edgelift.runtime.engines.onnxruntime import open_exact
 from edgelift.shrink import calibrate, quantize
 from edgelift.shrink.half import halved
+from edgelift.shrink.relu_only import conv_macs, relu_only
 from edgelift.targets.base import PRECISIONS, Source, Target, load_target
 
 __all__ = ["Order", "compile_bundle", "converted", "one_network"]
@@ -46,6 +47,8 @@ class Order:
     pictures: Path | None = None
     """Folder of pictures to prove with; drawn scenes where there is none."""
     size: tuple[int, int] = (192, 256)
+    relu_only: bool = False
+    """Whole numbers: PReLU as ReLU of twice the channels (see `shrink.relu_only`); for `litert` it always is."""
     variant: str | None = None
     """Of a supernet; the widest where none is named."""
 
@@ -160,7 +163,11 @@ def _child(parent: Bundle, name: str, facts: dict[str, Any]) -> ModelSpec:
     """The facts of what is made of `parent`: measured quality is not passed on."""
     origin = {"parent": parent.spec.name, "parent_sha256": hashlib.sha256(parent.data).hexdigest()}
     return replace(
-        parent.spec, name=name, quality={}, training={**parent.spec.training, "quantised": {**facts, **origin}}
+        parent.spec,
+        name=name,
+        quality={},
+        macs=parent.spec.macs + facts.get("added_macs", 0),
+        training={**parent.spec.training, "quantised": {**facts, **origin}},
     )
 
 
@@ -172,9 +179,12 @@ def _on_whole_numbers(
         raise RequestError(
             f"{bits} needs pictures that ranges are taken from (--calibration DIR), or a model that is {bits} already"
         )
-    core = core_model(parent)
+    core, added = core_model(parent), 0
     if found := quantize.problems(core):
         raise RequestError(f"{parent.spec.name} cannot be made {bits}: {'; '.join(found)}")
+    if order.relu_only or order.target == "litert":
+        plain, core = core, relu_only(core)
+        added = conv_macs(core) - conv_macs(plain)
     tiles = calibration_tiles(order.calibration, parent.spec, order.count)
 
     def told(trial: calibrate.Trial) -> None:
@@ -183,7 +193,8 @@ def _on_whole_numbers(
     made = calibrate.calibrated(core, tiles, bits, open_exact, symmetric=order.symmetric, report=told)
     facts = {
         "bits": bits, "symmetric": order.symmetric, "tiles": len(tiles), "pictures": order.calibration.resolve().name,
-        "method": made.trial.method, "equalised": made.trial.strength, "psnr_to_float": round(made.trial.decibels, 2),
+        "added_macs": added, "method": made.trial.method, "equalised": made.trial.strength,
+        "psnr_to_float": round(made.trial.decibels, 2),
         "tried": {f"{t.method}, {t.strength:g}": round(t.decibels, 2) for t in made.trials},
         "inner": {name: [grid.scale, grid.zero] for name, grid in made.inner.items()},
     }  # fmt: skip

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 import onnx
 
-from edgelift.shrink.quantize import ACTIVATIONS, Weights
+from edgelift.shrink.quantize import ACTIVATIONS, Weights, groups_of, readers_of
 from edgelift.shrink.ranges import Seen
 
 __all__ = ["STRENGTHS", "equalised"]
@@ -43,10 +43,7 @@ def equalised(core: onnx.ModelProto, weights: Weights, seen: Mapping[str, Seen],
 
 def _chains(core: onnx.ModelProto) -> list[tuple[onnx.NodeProto, onnx.NodeProto, onnx.NodeProto]]:
     """Convolution, activation, convolution: each the only reader of the one before, none of their weights shared."""
-    readers: dict[str, list[onnx.NodeProto]] = {}
-    for node in core.graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
+    readers = readers_of(core)
 
     def only(name: str) -> onnx.NodeProto | None:
         return readers[name][0] if len(readers.get(name, [])) == 1 else None
@@ -59,10 +56,6 @@ def _chains(core: onnx.ModelProto) -> list[tuple[onnx.NodeProto, onnx.NodeProto,
         second = only(activation.output[0]) if activation is not None else None
         if activation is None or second is None or activation.op_type not in ACTIVATIONS or second.op_type != "Conv":
             continue
-        if len(readers[second.input[1]]) == 1 and _groups(node) == _groups(second) == 1:
+        if len(readers[second.input[1]]) == 1 and groups_of(node) == groups_of(second) == 1:
             found.append((node, activation, second))
     return found
-
-
-def _groups(node: onnx.NodeProto) -> int:
-    return next((int(a.i) for a in node.attribute if a.name == "group"), 1)

@@ -20,7 +20,19 @@ from onnx import helper, numpy_helper
 from edgelift.core.errors import RequestError
 from edgelift.shrink.grids import PIXELS, Grid, weight_grid
 
-__all__ = ["CORE_IN", "CORE_OUT", "fused", "graded", "problems", "quantised", "weights_of"]
+__all__ = [
+    "ACTIVATIONS",
+    "CORE_IN",
+    "CORE_OUT",
+    "Weights",
+    "fused",
+    "graded",
+    "groups_of",
+    "problems",
+    "quantised",
+    "readers_of",
+    "weights_of",
+]
 
 CORE_IN, CORE_OUT = "core_in", "core_out"
 SAME_GRID = ("Concat", "Pad", "DepthToSpace")
@@ -47,12 +59,23 @@ def problems(core: onnx.ModelProto) -> list[str]:
     return [f"the operator {kind!r} has no whole-number form here; there are {', '.join(OPERATORS)}" for kind in found]
 
 
-def fused(core: onnx.ModelProto) -> set[str]:
-    """Results of convolutions that only an activation reads: they have no grid of their own."""
+def readers_of(core: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:
+    """Tensor -> the nodes that read it."""
     readers: dict[str, list[onnx.NodeProto]] = {}
     for node in core.graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(node)
+    return readers
+
+
+def groups_of(node: onnx.NodeProto) -> int:
+    """In how many groups a convolution splits its channels."""
+    return next((int(a.i) for a in node.attribute if a.name == "group"), 1)
+
+
+def fused(core: onnx.ModelProto) -> set[str]:
+    """Results of convolutions that only an activation reads: they have no grid of their own."""
+    readers = readers_of(core)
     return {
         node.output[0]
         for node in core.graph.node

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
 import threading
 from typing import Any, ClassVar
 
@@ -58,7 +59,7 @@ class LiteRTEngine:
             raise RequestError(
                 f"{bundle.spec.name} as a LiteRT file gives pictures of 8 bits; run those of 16 bits with its ONNX bundle"
             )
-        self._data, self._threads = bundle.data, options.threads or None
+        self._data, self._threads = bundle.data, options.threads or _cores()
         self._lock, self._closed = threading.Lock(), False
         self._idle: list[tuple[tuple[int, ...], Any]] = []
         self._idle.append(((), self._opened()))
@@ -86,7 +87,8 @@ class LiteRTEngine:
         made = {int(name) for op in operators if op not in parts for name in op["outputs"]}
         if len(parts) == 1 and not made.intersection(parts[0]["inputs"]) and larger in parts[0]["outputs"]:
             return "XNNPACK runs all of it"
-        return f"XNNPACK runs part of it, in {len(parts)} pieces; LiteRT's own operators run the rest"
+        pieces = f"{len(parts)} piece" + "s" * (len(parts) != 1)
+        return f"XNNPACK runs part of it, in {pieces}; LiteRT's own operators run the rest"
 
     def _opened(self) -> Any:
         """A new interpreter; its ends are checked."""
@@ -162,6 +164,11 @@ def _leaving(larger: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
         return larger.view(np.uint8) ^ 0x80
     inside = np.clip(larger, 0, 255)
     return inside if dtype == np.float32 else np.rint(inside).astype(np.uint8)
+
+
+def _cores() -> int:
+    """What this process may use; the interpreter's own default is one."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _line(exc: BaseException) -> str:
