@@ -127,6 +127,15 @@ class TestLiteRT:
         bundle, _ = bundle_of(*NETWORKS[3])
         assert "LiteRT's own operators run the rest" in open_engine(converted(bundle, Order("litert"))).remark  # type: ignore[attr-defined]
 
+    def test_whole_numbers_have_no_prelu(self, bundle_of: Callable[..., tuple[Bundle, Any]], calibration: Path) -> None:
+        pytest.importorskip("onnxruntime", reason="calibration runs on ONNX Runtime")
+        bundle, _ = bundle_of(*NETWORKS[5])
+        made = converted(bundle, Order("litert", "int8", calibration))
+        assert "PRELU" not in {op["op_name"] for op in self._interpreter(made)._get_ops_details()}
+        assert made.spec.macs > bundle.spec.macs
+        here, there = (enlarge(open_engine(m), picture(40, 50)).astype(int) for m in (made, bundle))
+        assert np.abs(here - there).mean() < 2
+
     def test_the_file_names_the_size_that_was_asked_for(self, plain_bundle: Path) -> None:
         made = self._interpreter(converted(read_bundle(plain_bundle), Order("litert", size=(24, 40))))
         assert made.get_input_details()[0]["shape"].tolist() == [1, 24, 40, 3]

@@ -71,7 +71,7 @@ def weight_grid(weight: NDArray[np.float32], bits: str) -> NDArray[np.float32]:
 
     For 8-bit activations also any two weights of one sign in a channel add up to at most 127. CPUs without VNNI or AMX
     multiply bytes in pairs and add each pair in 16 bits, where 255 · (a + b) must not pass 32767: without that bound they
-    saturate without a word, at a cost of 0.2 to 4 dB. The price of the bound is 0.01 dB.
+    saturate without a word, at a cost of up to several dB. `benchmarks.saturation` measures that, and the bound's price.
     """
     flat = weight.reshape(len(weight), -1).astype(np.float64)
     needed = np.abs(flat).max(axis=1) / WEIGHT_PEAK

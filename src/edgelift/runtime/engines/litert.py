@@ -152,7 +152,7 @@ class LiteRTEngine:
 def _entering(batch: NDArray[Any], dtype: type) -> NDArray[Any]:
     """Samples 0 … 255 as the file takes them."""
     if dtype is np.int8:
-        return (batch ^ 0x80).view(np.int8)
+        return np.asarray((batch ^ 0x80).view(np.int8))
     if dtype is np.int16:
         return np.rint(batch.astype(np.float32) * 128).astype(np.int16)
     return batch.astype(np.float32)
@@ -161,9 +161,9 @@ def _entering(batch: NDArray[Any], dtype: type) -> NDArray[Any]:
 def _leaving(larger: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """What the file gives, int8 or float32, as samples 0 … 255 of type `dtype`."""
     if larger.dtype == np.int8:
-        return larger.view(np.uint8) ^ 0x80
+        return np.asarray(larger.view(np.uint8) ^ 0x80)
     inside = np.clip(larger, 0, 255)
-    return inside if dtype == np.float32 else np.rint(inside).astype(np.uint8)
+    return np.asarray(inside if dtype == np.float32 else np.rint(inside), dtype)
 
 
 def _cores() -> int:
