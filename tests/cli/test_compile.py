@@ -132,3 +132,15 @@ def test_a_foreign_tflite_is_refused_with_the_way_out(edgelift: Any, tmp_path: P
     assert said.code == 5
     assert "theirs.tflite: no edgelift facts in it" in said.err
     assert "make one: edgelift compile" in said.err
+
+
+def test_check_names_what_falls_back(edgelift: Any, plain_bundle: Path) -> None:
+    said = edgelift("check", plain_bundle, "--on", "onnx-nnapi")
+    assert (said.code, said.err) == (0, "")
+    assert "1 Round  falls back to the CPU: not in the table" in said.out
+    assert "2 Conv  runs" in said.out
+    found = json.loads(edgelift("check", plain_bundle, "--json").out)
+    assert set(found["accelerators"]) == {"onnx-nnapi", "onnx-coreml", "litert-gpu"}
+    assert found["accelerators"]["onnx-coreml"]["read"]
+    said = edgelift("check", plain_bundle, "--on", "abacus")
+    assert (said.code, said.err.count("\n")) == (2, 1)

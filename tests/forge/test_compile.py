@@ -337,3 +337,11 @@ def test_a_graph_that_does_not_load_is_an_engine_error() -> None:
     broken.graph.name = "broken"
     with pytest.raises((EngineError, IndexError)):
         open_exact(broken)
+
+
+def test_no_network_is_rebuilt_from_whole_numbers(eight: Bundle) -> None:
+    pytest.importorskip("torch")
+    from edgelift.forge.bundles import network_from
+
+    with pytest.raises(BundleError, match="its weights are int8; the network is rebuilt from plain"):
+        network_from(eight)

@@ -11,7 +11,7 @@ from typing import cast
 import typer
 
 from edgelift import __version__
-from edgelift.cli import compile, devices, evaluate, export, models, niqe, plan, profile, score, train, upscale
+from edgelift.cli import check, compile, devices, evaluate, export, models, niqe, plan, profile, score, train, upscale
 from edgelift.core.errors import EdgeliftError
 
 __all__ = ["app", "run"]
@@ -57,6 +57,7 @@ app.command("targets")(compile.targets)
 app.command("quantize")(compile.quantize)
 app.command("compile")(compile.compile_model)
 app.command("parity")(compile.parity)
+app.command("check")(check.check)
 
 
 def run(arguments: Sequence[str]) -> int:

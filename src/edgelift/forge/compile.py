@@ -26,8 +26,9 @@ from edgelift.shrink import calibrate, quantize
 from edgelift.shrink.half import halved
 from edgelift.shrink.relu_only import conv_macs, relu_only
 from edgelift.targets.base import PRECISIONS, Source, Target, load_target
+from edgelift.targets.portability import Finding, check
 
-__all__ = ["Order", "compile_bundle", "converted", "one_network"]
+__all__ = ["Order", "checked", "compile_bundle", "converted", "one_network"]
 
 PROOFS = 20
 """Pictures of a folder that are compared."""
@@ -108,6 +109,11 @@ def converted(bundle: Bundle, order: Order, report: Report = lambda words: None)
     if found := target.problems(source):
         raise RequestError(f"{order.target} cannot take {bundle.spec.name}: {'; '.join(found)}")
     return parse_compiled(target.compile(source), bundle.source)
+
+
+def checked(bundle: Bundle, accelerator: str, variant: str | None = None) -> list[Finding]:
+    """The operators of `bundle` on that accelerator; see `targets.portability.check`."""
+    return check(_source(one_network(bundle, variant), Order(), load_target("onnx")), accelerator)
 
 
 def one_network(bundle: Bundle, variant: str | None) -> Bundle:

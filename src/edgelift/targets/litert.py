@@ -22,7 +22,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from edgelift.core.errors import RequestError
+from edgelift.core.errors import EngineMissingError, RequestError
 from edgelift.core.spec import ModelSpec
 from edgelift.targets.base import PRECISIONS, Files, Source
 from edgelift.targets.tflite import Builder, Steps
@@ -69,6 +69,17 @@ class LiteRTTarget:
         if found := cls.problems(source):
             raise RequestError(f"litert cannot take {source.spec.name}: {'; '.join(found)}")
         return {cls.suffix: _Translation(source).file()}
+
+    @classmethod
+    def operators(cls, source: Source) -> list[str]:
+        """The kinds of operators of its file, in their order. Raises as `compile`, and `EngineMissingError`."""
+        if missing := cls.missing():
+            raise EngineMissingError(missing)
+        if found := cls.problems(source):
+            raise RequestError(f"litert cannot take {source.spec.name}: {'; '.join(found)}")
+        made = _Translation(source)
+        made.file()
+        return made.kinds
 
 
 def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
@@ -121,6 +132,11 @@ class _Translation:
         for node in self._nodes:
             for name in node.input:
                 self._readers.setdefault(self._root(name), []).append(node)
+
+    @property
+    def kinds(self) -> list[str]:
+        """Of the operators so far."""
+        return self._builder.kinds
 
     def _is_precision(self, node: onnx.NodeProto) -> bool:
         """Whether this node says how numbers are kept, and nothing else; what it says is noted."""

@@ -60,6 +60,8 @@ class Builder:
         self._model = schema.ModelT()
         self._model.version, self._model.operatorCodes = SCHEMA_VERSION, []
         self._model.buffers = [schema.BufferT()]  # number 0 is the empty one
+        self.kinds: list[str] = []
+        """Of the operators, in their order."""
         self._codes: dict[tuple[str, int], int] = {}
 
     def tensor(self, name: str, shape: Sequence[int], dtype: str, steps: Steps | None = None) -> int:
@@ -75,6 +77,7 @@ class Builder:
 
     def operator(self, kind: str, inputs: Sequence[int], output: int, dtype: str, **options: Any) -> None:
         """An operator; `dtype` is the type of what goes in, `options` the fields of its table in the schema."""
+        self.kinds.append(kind)
         made = self._s.OperatorT()
         made.opcodeIndex = self._code(kind, VERSIONS.get((kind, dtype), 1))
         made.inputs, made.outputs = np.array(inputs, np.int32), np.array([output], np.int32)
