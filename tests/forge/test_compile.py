@@ -345,3 +345,26 @@ def test_no_network_is_rebuilt_from_whole_numbers(eight: Bundle) -> None:
 
     with pytest.raises(BundleError, match="its weights are int8; the network is rebuilt from plain"):
         network_from(eight)
+
+
+def test_facts_that_make_no_sense_are_a_bundle_error(eight: Bundle) -> None:
+    pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
+    training = {"quantised": {**eight.spec.training["quantised"], "inner": {"wide": 7}}}
+    odd = replace(eight, spec=replace(eight.spec, training=training))
+    with pytest.raises(BundleError, match=r"expected name -> \[scale, zero point\]"):
+        converted(odd, Order("litert"))
+
+
+def test_what_a_target_cannot_take_is_found_before_calibration(
+    plain: Bundle, tmp_path: Path, calibration: Path
+) -> None:
+    pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
+    model = plain.graph()
+    next(node for node in model.graph.node if node.op_type == "Conv").attribute.append(
+        onnx.helper.make_attribute("dilations", [1, 2])
+    )
+    odd = write_bundle(model, replace(plain.spec, name="odd"), tmp_path / "odd.onnx")
+    told: list[str] = []
+    with pytest.raises(RequestError, match="litert cannot take odd"):
+        converted(odd, Order("litert", "int8", calibration), told.append)
+    assert told == []

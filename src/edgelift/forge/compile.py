@@ -80,14 +80,9 @@ def compile_bundle(
     """  # fmt: skip
     target = load_target(order.target)
     places = _places(path, target, overwrite)
-    if missing := target.missing():
-        raise EngineMissingError(missing)
     parent = one_network(bundle, order.variant)
     tiles = proofs(order.pictures, parent.spec, PROOFS)
-    made = _in_precision(parent, order, target, report)
-    source = _source(made, order, target)
-    if found := target.problems(source):
-        raise RequestError(f"{order.target} cannot take {parent.spec.name}: {'; '.join(found)}")
+    source = _prepared(parent, order, target, report)
     first = parse_compiled(target.compile(source), str(path))
     parity = measured(first, parent, tiles, str(order.pictures.name) if order.pictures else "drawn")
     if not force:
@@ -102,13 +97,24 @@ def compile_bundle(
 def converted(bundle: Bundle, order: Order, report: Report = lambda words: None) -> Bundle:
     """`bundle` in the form of `order` in memory, without a gate: for those who measure it themselves."""
     target = load_target(order.target)
+    source = _prepared(one_network(bundle, order.variant), order, target, report)
+    return parse_compiled(target.compile(source), bundle.source)
+
+
+def _prepared(parent: Bundle, order: Order, target: type[Target], report: Report) -> Source:
+    """`parent` in the precision that is asked for, as `target` takes it; what it cannot take is found before calibration."""
     if missing := target.missing():
         raise EngineMissingError(missing)
-    made = _in_precision(one_network(bundle, order.variant), order, target, report)
-    source = _source(made, order, target)
+    _demand(target, _source(parent, order, target))
+    source = _source(_in_precision(parent, order, target, report), order, target)
+    _demand(target, source)
+    return source
+
+
+def _demand(target: type[Target], source: Source) -> None:
+    """Raise `RequestError` where the target cannot take it."""
     if found := target.problems(source):
-        raise RequestError(f"{order.target} cannot take {bundle.spec.name}: {'; '.join(found)}")
-    return parse_compiled(target.compile(source), bundle.source)
+        raise RequestError(f"{target.name} cannot take {source.spec.name}: {'; '.join(found)}")
 
 
 def checked(bundle: Bundle, accelerator: str, variant: str | None = None) -> list[Finding]:

@@ -25,7 +25,8 @@ def activation_bytes(bundle: Bundle, samples: str = "uint8") -> float:
     fuse operators need less, engines that keep room for later more. Compiled files state it in their facts.
     """
     if bundle.form != "onnx":
-        stated = bundle.spec.training.get("compiled", {}).get("activation_bytes")
+        made = bundle.spec.training.get("compiled")
+        stated = made.get("activation_bytes") if isinstance(made, dict) else None
         return float(stated) if isinstance(stated, int | float) and stated > 0 else float(2 * 4 * UNKNOWN_CHANNELS)
     model = blocks_model(bundle, samples)
     multiple = bundle.spec.multiple_of

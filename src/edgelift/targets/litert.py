@@ -22,7 +22,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from edgelift.core.errors import EngineMissingError, RequestError
+from edgelift.core.errors import BundleError, EngineMissingError, RequestError
 from edgelift.core.spec import ModelSpec
 from edgelift.targets.base import PRECISIONS, Files, Source
 from edgelift.targets.tflite import Builder, Steps
@@ -382,9 +382,11 @@ _OPERATORS: dict[str, Any] = {
 
 def _inner(spec: ModelSpec) -> dict[str, Steps]:
     """Grids of tensors that have none in the graph (see `shrink.calibrate.Calibrated.inner`), from the facts."""
-    made = spec.training.get("quantised", {})
+    if spec.bits not in ("int8", "int16x8"):
+        return {}
     shift = SHIFT["int8" if spec.bits == "int8" else "int16"]
-    found = {}
-    for name, (scale, zero) in dict(made.get("inner", {})).items():
-        found[str(name)] = Steps(np.array([scale], np.float32), int(zero) - shift)
-    return found
+    try:
+        stated = dict(spec.training["quantised"].get("inner", {})).items()
+        return {str(name): Steps(np.array([scale], np.float32), int(zero) - shift) for name, (scale, zero) in stated}
+    except (TypeError, ValueError) as exc:
+        raise BundleError(f"{spec.name}: expected name -> [scale, zero point] in the fact 'quantised.inner'") from exc
