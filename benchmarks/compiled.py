@@ -36,8 +36,7 @@ ROWS = [
 ]  # fmt: skip
 """Target, precision, engine; of each engine the float form first."""
 SLOW = ("litert", "int16x8")
-"""Made for NPUs: on a CPU it runs without XNNPACK, is scored on the smallest set alone, and timed by itself, last."""
-SLOW_ROUNDS = 3
+"""Made for NPUs: on a CPU it runs without XNNPACK, is scored on the smallest set alone and not timed."""
 
 
 @dataclass
@@ -102,15 +101,16 @@ def measure(network: str, data: Path, calibration: Path, count: int, rounds: int
             row = Row(network, target, precision, engine, size_of(bundle) / 1000)
             for name in SETS[:1] if (target, precision) == SLOW else SETS:
                 row.psnr_y[name], row.psnr_rgb[name] = score(upscaler, data / name, parent.spec.scale)
-            print(network, target, precision, engine, row.psnr_y, flush=True)
+            print(network, target, precision, engine, row.psnr_y, row.psnr_rgb, flush=True)
             rows.append(row)
-            tasks[f"{target} {precision} {engine}"] = lambda upscaler=upscaler: upscaler(picture())
-        slow = {name: tasks.pop(name) for name in list(tasks) if name.startswith(" ".join(SLOW))}
-        seconds = in_turn(tasks, rounds) | in_turn(slow, SLOW_ROUNDS)
+            if (target, precision) != SLOW:
+                tasks[f"{target} {precision} {engine}"] = lambda upscaler=upscaler: upscaler(picture())
+        seconds = in_turn(tasks, rounds)
     for upscaler in opened:
         upscaler.close()
-    for row, values in zip(rows, seconds.values(), strict=True):
-        row.low, row.ms, row.high = (1000 * q for q in statistics.quantiles(values, n=4))
+    for row in rows:
+        if values := seconds.get(f"{row.target} {row.precision} {row.engine}"):
+            row.low, row.ms, row.high = (1000 * q for q in statistics.quantiles(values, n=4))
     floats_ms = {
         row.engine: row.ms for row in reversed(rows) if row.precision == "float" and row.target in ("onnx", "litert")
     }
@@ -126,8 +126,9 @@ def table(rows: list[Row]) -> None:
     heads += [f"lost on {name}" for name in SETS]
     print("| " + " | ".join(heads) + " |\n|" + "---|" * 4 + "---:|" * (len(heads) - 4))
     for row in rows:
-        cells = [row.network, row.target, row.precision, row.engine, f"{row.kilobytes:.0f}", f"{row.ms:.0f}"]
-        cells += [f"{row.low:.0f}–{row.high:.0f}", f"{row.ratio:.2f}"]
+        cells = [row.network, row.target, row.precision, row.engine, f"{row.kilobytes:.0f}"]
+        timed = [f"{row.ms:.0f}", f"{row.low:.0f}–{row.high:.0f}", f"{row.ratio:.2f}"]
+        cells += timed if row.ms else ["–"] * len(timed)
         cells += [f"{row.psnr_y[name]:.2f}" if name in row.psnr_y else "–" for name in SETS]
         cells += [f"{max(row.lost[name], -9) + 0.0:.3f}" if name in row.lost else "–" for name in SETS]
         print("| " + " | ".join(cells) + " |")
