@@ -134,7 +134,7 @@ def table(rows: list[Row]) -> None:
         timed = [f"{row.ms:.0f}", f"{row.low:.0f}–{row.high:.0f}", f"{row.ratio:.2f}"]
         cells += timed if row.ms else ["–"] * len(timed)
         cells += [f"{row.psnr_y[name]:.2f}" if name in row.psnr_y else "–" for name in SETS]
-        cells += [f"{max(row.lost[name], -9) + 0.0:.3f}" if name in row.lost else "–" for name in SETS]
+        cells += [f"{round(row.lost[name], 3) + 0.0:.3f}" if name in row.lost else "–" for name in SETS]
         print("| " + " | ".join(cells) + " |")
 
 
