@@ -38,3 +38,57 @@ def pictures() -> Path:
 def benchmark_sets(pictures: Path) -> Path:
     """The folder of Set5, Set14 and BSD100, each with HR and LR_x2, LR_x3, LR_x4."""
     return pictures / "test"
+
+
+@pytest.fixture(scope="session")
+def plain_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle made by hand, `plain.onnx`: two 3 × 3 convolutions, a ReLU and an anchor; scale 2, halo 2."""
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    from edgelift.core.spec import ModelSpec
+    from edgelift.io.bundle import write_bundle
+
+    rng = np.random.default_rng(3)
+    held = {
+        "head.weight": rng.normal(0, 0.2, (8, 3, 3, 3)), "head.bias": rng.normal(0, 9, 8),
+        "tail.weight": rng.normal(0, 0.03, (12, 8, 3, 3)), "tail.bias": rng.normal(0, 4, 12), "black": 0, "white": 255,
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["float"], ["core_in"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["core_in", "head.weight", "head.bias"], ["wide"], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["wide"], ["active"]),
+        helper.make_node("Conv", ["active", "tail.weight", "tail.bias"], ["details"], pads=[1, 1, 1, 1]),
+        helper.make_node("Concat", ["core_in"] * 4, ["anchor"], axis=1),
+        helper.make_node("Add", ["details", "anchor"], ["core_out"]),
+        helper.make_node("Clip", ["core_out", "black", "white"], ["clipped"]),
+        helper.make_node("Round", ["clipped"], ["rounded"]),
+        helper.make_node("Cast", ["rounded"], ["blocks"], to=TensorProto.UINT8),
+        helper.make_node("DepthToSpace", ["blocks"], ["planes"], blocksize=2, mode="DCR"),
+        helper.make_node("Transpose", ["planes"], ["larger"], perm=[0, 2, 3, 1]),
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.UINT8, ["n", h, w, 3])
+        for name, h, w in (("image", "h", "w"), ("larger", "H", "W"))
+    ]
+    weights = [numpy_helper.from_array(np.array(value, np.float32), name) for name, value in held.items()]
+    graph = helper.make_graph(nodes, "plain", ends[:1], ends[1:], weights)
+    spec = ModelSpec(
+        name="plain", architecture="foreign", config={}, scale=2, shuffle=2, halo=2, multiple_of=1, padding="zeros",
+        colour="rgb", parameters=1100, macs=1080, licence="CC0-1.0",
+    )  # fmt: skip
+    path = tmp_path_factory.mktemp("plain") / "plain.onnx"
+    write_bundle(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), spec, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def calibration(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of ten drawn pictures of 140 × 150 pixels."""
+    from edgelift.evaluate.profile.synthetic import scene, write_png
+
+    folder = tmp_path_factory.mktemp("calibration")
+    for number in range(10):
+        write_png(scene(140 + number, 150)[number:], folder / f"{number}.png")
+    return folder

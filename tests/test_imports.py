@@ -106,6 +106,7 @@ def test_measuring_loads_neither_pytorch_nor_matplotlib_nor_an_engine_before_it_
         ("io", ["numpy", "onnx", "pyvips[binary]"]),
         ("runtime", ["numpy", "onnx", "pyvips[binary]"]),  # no engine among them
         ("evaluate", ["numpy", "onnx", "pyvips[binary]"]),  # no matplotlib: plots are left out where it is absent
+        ("shrink", ["numpy", "onnx"]),
         ("nets", ["numpy", "torch"]),
         ("training", ["numpy", "pillow", "torch"]),
         ("cli", ["click", "rich", "typer"]),

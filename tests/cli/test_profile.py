@@ -12,12 +12,12 @@ import pytest
 from edgelift.evaluate.profile import bench
 from edgelift.io.bundle import bundled
 from edgelift.runtime import prices
-from edgelift.runtime.engines import availability, open_engine
+from edgelift.runtime.engines import ENGINES, availability, open_engine
 from edgelift.runtime.engines.fake import FakeEngine
 from edgelift.tiling.cost import CostModel, Measured
 
 MODEL = "abpn-x2"
-HERE = [found.engine for found in availability() if not found.problem]
+HERE = [f.engine for f in availability() if not f.problem and "onnx" in ENGINES.load(f.engine).forms]
 pytestmark = pytest.mark.skipif(MODEL not in bundled(), reason="the network is not bundled")
 QUICK = ("--size", "16x24", "--rounds", "1")
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgelift.io.bundle import Bundle, bundled, read_bundle
 from edgelift.runtime.engine import SAMPLES, Engine, Options
-from edgelift.runtime.engines import availability, open_engine
+from edgelift.runtime.engines import ENGINES, availability, open_engine
 from edgelift.runtime.pipeline import run_plan
 from edgelift.runtime.rows import ArraySource, ArrayTarget
 from edgelift.runtime.upscaler import Upscaler
@@ -26,6 +26,7 @@ EVERY = [
     for found in availability()
     for device in found.devices
     for precision in device.precisions
+    if "onnx" in ENGINES.load(found.engine).forms
 ]
 AREAS = (1 << 10, 1 << 11, 1 << 12)
 TILES = ((16, 90), (70, 21), (31, 90), (75, 48), (40, 40), (50, 60))

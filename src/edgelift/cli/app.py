@@ -12,6 +12,8 @@ import typer
 
 from edgelift import __version__
 from edgelift.cli import (
+    check,
+    compile,
     devices,
     edge_table,
     evaluate,
@@ -68,6 +70,11 @@ app.command("devices")(devices.devices)
 app.command("train")(train.train)
 app.command("export")(export.export)
 app.command("import")(import_.import_)
+app.command("targets")(compile.targets)
+app.command("quantize")(compile.quantize)
+app.command("compile")(compile.compile_model)
+app.command("parity")(compile.parity)
+app.command("check")(check.check)
 
 
 def run(arguments: Sequence[str]) -> int:

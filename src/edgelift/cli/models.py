@@ -57,7 +57,7 @@ def _wide() -> bool:
 
 @app.command("show")
 def show(
-    name: Annotated[str, typer.Argument(help="A bundled name or a bundle file.")],
+    name: Annotated[str, typer.Argument(help="A bundled name, a bundle or a compiled file.")],
     plot: Annotated[
         Path | None, typer.Option(help="Draw the edge-to-PSNR table of a supernet to this file (.svg or .png).")
     ] = None,
@@ -65,10 +65,11 @@ def show(
     """Print the card of a model: every fact that its bundle states."""
     import dataclasses
 
-    from edgelift.io.bundle import find_bundle, read_bundle
+    from edgelift.io.bundle import find_bundle
+    from edgelift.io.compiled import read_model
 
     path = find_bundle(name)
-    spec = read_bundle(path).spec
+    spec = read_model(path).spec
     if plot is not None:
         _plot_table(spec, plot)
     facts: dict[str, Any] = {"file": path, **dataclasses.asdict(spec)}

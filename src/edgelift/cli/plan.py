@@ -29,7 +29,7 @@ def plan(
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Name (see 'edgelift models') or bundle file.")
     ] = None,
-    engine: Annotated[str, typer.Option(help="openvino, onnxruntime, or auto.")] = "auto",
+    engine: Annotated[str, typer.Option(help="openvino, onnxruntime, litert (.tflite files), or auto.")] = "auto",
     device: Annotated[str, typer.Option(help="A device of 'edgelift devices', or auto.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, f32, bf16, f16 or int8.")] = "auto",
     tile: Annotated[str, typer.Option("--tile", "-t", help="auto, or HEIGHTxWIDTH in pixels of the input.")] = "auto",

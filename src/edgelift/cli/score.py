@@ -56,7 +56,7 @@ def score(
     scale: Annotated[
         float | None, typer.Option("--scale", "-s", help="How many times larger; else the model's.")
     ] = None,
-    engine: Annotated[str, typer.Option(help="openvino, onnxruntime, or auto.")] = "auto",
+    engine: Annotated[str, typer.Option(help="openvino, onnxruntime, litert (.tflite files), or auto.")] = "auto",
     device: Annotated[str, typer.Option(help="A device of 'edgelift devices', or auto.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, f32, bf16, f16 or int8.")] = "auto",
     repeat: Annotated[int, typer.Option(min=1, help="Runs of each picture, of which the median counts.")] = 1,

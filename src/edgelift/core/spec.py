@@ -7,14 +7,28 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from edgelift.core.errors import BundleError
 
-__all__ = ["COLOURS", "MAX_FACTS", "MAX_HALO", "PADDINGS", "TASKS", "VERSION", "ModelSpec", "Padding"]
+__all__ = [
+    "COLOURS",
+    "KEY_FACTS",
+    "KEY_VERSION",
+    "MAX_FACTS",
+    "MAX_HALO",
+    "PADDINGS",
+    "TASKS",
+    "VERSION",
+    "ModelSpec",
+    "Padding",
+]
 
 VERSION = 1
+KEY_VERSION, KEY_FACTS = "edgelift.version", "edgelift.facts"
+"""Names under which files of any format hold the version and the facts."""
 MAX_FACTS = 1 << 20
 """Bytes of facts that a reader accepts."""
 MAX_SCALE = 8
@@ -117,9 +131,30 @@ class ModelSpec:
         """Whether engines can run variant 0, plain interpolation: wherever blocks are those of input pixels."""
         return self.grid == 1
 
+    @property
+    def bits(self) -> str:
+        """`float`, or what the network was quantised to: `fp16` (weights alone), `int8`, `int16x8`."""
+        made = self.training.get("quantised")
+        return str(made.get("bits", "float")) if isinstance(made, dict) else "float"
+
     def to_json(self) -> str:
         """The facts as they stand in a bundle."""
         return json.dumps(dataclasses.asdict(self), ensure_ascii=False, sort_keys=True)
+
+    def metadata(self) -> dict[str, str]:
+        """What a file of any format states: the version and the facts."""
+        return {KEY_VERSION: str(VERSION), KEY_FACTS: self.to_json()}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> ModelSpec:
+        """The facts in a file's metadata. Raises `BundleError` where there are none, or of another version."""
+        if KEY_VERSION not in metadata:
+            raise BundleError("no edgelift facts in it; it is not a bundle")
+        if (found := metadata[KEY_VERSION]) != str(VERSION):
+            raise BundleError(
+                f"bundle format {found[:20]!r}, this edgelift reads {VERSION}; a newer edgelift may read it"
+            )
+        return cls.from_json(metadata.get(KEY_FACTS, ""))
 
     @classmethod
     def from_json(cls, text: str) -> ModelSpec:

@@ -88,9 +88,9 @@ def furthest(seen: Seen) -> tuple[int, int, int, float]:
     return top + border, left + border, side, float(np.sqrt(max(0.0, means[top, left])))
 
 
-def error_map(result: Colours, truth: Colours) -> Colours:
-    """How far Y of `result` is from that of `truth`: black, red, yellow, white, the last from `WHITE` levels on."""
-    heat = 3 * np.clip(np.abs(luma(result) - luma(truth)) / WHITE, 0, 1)
+def error_map(result: Colours, truth: Colours, white: float = WHITE) -> Colours:
+    """How far Y of `result` is from that of `truth`: black, red, yellow, white, the last from `white` levels on."""
+    heat = 3 * np.clip(np.abs(luma(result) - luma(truth)) / white, 0, 1)
     return np.asarray(np.clip(heat[..., None] - np.arange(3), 0, 1) * 255 + 0.5, np.uint8)
 
 

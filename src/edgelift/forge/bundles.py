@@ -107,9 +107,12 @@ def same_pictures(there: NDArray[Any], here: NDArray[Any], name: str) -> None:
 def network_from(bundle: Bundle) -> Network:
     """The PyTorch network (pictures in 0 … 1) that `bundle` was exported from.
 
-    Raises `BundleError` where its architecture is unknown here or its weights do not fit.
+    Raises `BundleError` where its architecture is unknown here or its weights do not fit, and for a quantised one.
     """
     spec = bundle.spec
+    if spec.bits != "float":
+        parent = spec.training["quantised"].get("parent", "its float parent")
+        raise BundleError(f"{bundle.source}: its weights are {spec.bits}; the network is rebuilt from {parent}")
     try:
         network = zoo.build(spec.architecture, **spec.config)
         network.fold()

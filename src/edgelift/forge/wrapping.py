@@ -19,15 +19,13 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edgelift.core.errors import BundleError, RequestError
-from edgelift.core.spec import ModelSpec
+from edgelift.core.spec import KEY_FACTS, KEY_VERSION, ModelSpec
 from edgelift.evaluate.profile.macs import named, work_of
 from edgelift.forge.bundles import same_pictures
 from edgelift.io.bundle import (
     CORE_IN,
     CORE_OUT,
     IMAGE,
-    KEY_FACTS,
-    KEY_VERSION,
     LARGER,
     Bundle,
     parse_bundle,

@@ -16,22 +16,26 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgelift.core.errors import BundleError
 from edgelift.core.resize import taps
-from edgelift.io.bundle import CORE_IN, CORE_OUT, Bundle, core_out
+from edgelift.io.bundle import CORE_IN, CORE_OUT, IMAGE, Bundle, core_out
 
-__all__ = ["bicubic_weights", "blocks_model", "core_nodes"]
+__all__ = ["bicubic_weights", "blocks_model", "core_model", "core_nodes", "with_core"]
 
 
 def core_nodes(graph: onnx.GraphProto, end: str = CORE_OUT) -> list[onnx.NodeProto]:
     """The nodes between the cut points, in the order of the graph. Raises `BundleError` where the core is not closed."""
+    return _nodes_between(graph, CORE_IN, end)
+
+
+def _nodes_between(graph: onnx.GraphProto, start: str, end: str) -> list[onnx.NodeProto]:
     producers = {name: node for node in graph.node for name in node.output}
-    constants = {t.name for t in graph.initializer} | {CORE_IN, ""}
+    constants = {t.name for t in graph.initializer} | {start, ""}
     wanted, queue = set(), [end]
     while queue:
         name = queue.pop()
         if name in constants or name in wanted:
             continue
         if name not in producers:
-            raise BundleError(f"the core needs {name!r}, which does not come from {CORE_IN!r}")
+            raise BundleError(f"the core needs {name!r}, which does not come from {start!r}")
         wanted.update(producers[name].output)
         queue.extend(producers[name].input)
     return [node for node in graph.node if wanted.intersection(node.output)]
@@ -116,6 +120,45 @@ def _network(
     for node in nodes:
         node.output[:] = [CORE_OUT if name == end else name for name in node.output]
     return nodes, [t for name, t in held.items() if name in used]
+
+
+def core_model(bundle: Bundle, variant: int | None = None) -> onnx.ModelProto:
+    """The network of `variant` (from 1; the widest where it is left out) alone: `core_in` to `core_out`, N × c × h × w."""
+    model = bundle.graph()
+    nodes, weights = _network(bundle, model.graph, bundle.spec.widest if variant is None else variant)
+    made = helper.make_graph(
+        nodes,
+        model.graph.name,
+        [helper.make_tensor_value_info(CORE_IN, TensorProto.FLOAT, ["n", 3, "h", "w"])],
+        [helper.make_tensor_value_info(CORE_OUT, TensorProto.FLOAT, ["n", 3 * bundle.spec.shuffle**2, "H", "W"])],
+        weights,
+    )
+    out = helper.make_model(made, opset_imports=list(model.opset_import), producer_name="edgelift")
+    out.ir_version = model.ir_version
+    return out
+
+
+def with_core(bundle: Bundle, core: onnx.ModelProto) -> onnx.ModelProto:
+    """The whole graph of `bundle` with `core`, a graph as `core_model` gives it, between the cut points.
+
+    Names of `core` that the ends of the graph use as well are the same tensors. The opset is the core's.
+    """
+    model = bundle.graph()
+    graph = model.graph
+    before, after, reached = _nodes_between(graph, IMAGE, CORE_IN), [], {CORE_OUT}
+    for node in graph.node:  # what core_out leads to; of a supernet the other variants are left out
+        if reached.intersection(node.input):
+            after.append(node)
+            reached.update(node.output)
+    kept = {name for node in [*before, *after] for name in node.input}
+    weights = [t for t in graph.initializer if t.name in kept]
+    there = {t.name for t in weights}
+    del graph.node[:], graph.initializer[:], graph.value_info[:], model.opset_import[:]
+    graph.node.extend([*before, *core.graph.node, *after])
+    graph.initializer.extend([*weights, *(t for t in core.graph.initializer if t.name not in there)])
+    model.opset_import.extend(core.opset_import)
+    model.ir_version = max(model.ir_version, core.ir_version)
+    return model
 
 
 def blocks_model(bundle: Bundle, samples: str, variant: int | None = None) -> onnx.ModelProto:

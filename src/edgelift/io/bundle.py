@@ -18,11 +18,11 @@ from google.protobuf.message import DecodeError
 
 from edgelift.core.errors import BundleError, OutputError, RequestError
 from edgelift.core.resize import KERNELS
-from edgelift.core.spec import VERSION, ModelSpec
+from edgelift.core.spec import ModelSpec
 
 __all__ = [
-    "CORE_IN", "CORE_OUT", "IMAGE", "KEY_FACTS", "KEY_VERSION", "LARGER", "MAX_BYTES", "Bundle", "bundled", "core_out",
-    "find_bundle", "parse_bundle", "read_bundle", "write_bundle",
+    "CORE_IN", "CORE_OUT", "IMAGE", "LARGER", "MAX_BYTES", "Bundle", "bundled", "core_out", "find_bundle", "parse_bundle",
+    "read_bundle", "write_bundle",
 ]  # fmt: skip
 
 MAX_BYTES = 1 << 30
@@ -31,7 +31,6 @@ IMAGE, LARGER = "image", "larger"
 """Names of the graph's input and output."""
 CORE_IN, CORE_OUT = "core_in", "core_out"
 """Names of the cut points."""
-KEY_VERSION, KEY_FACTS = "edgelift.version", "edgelift.facts"
 DOMAINS = ("", "ai.onnx")
 UINT8 = onnx.TensorProto.UINT8
 
@@ -45,9 +44,15 @@ class Bundle:
     """The file's bytes."""
     source: str
     """Where it came from, for messages."""
+    form: str = "onnx"
+    """What `data` is: an ONNX bundle, or what one was compiled to, `openvino` or `litert` (see `io.compiled`)."""
+    weights: bytes = b""
+    """The bytes of the second file of forms that have two."""
 
     def graph(self) -> onnx.ModelProto:
-        """The ONNX model, parsed anew."""
+        """The ONNX model, parsed anew. Raises `BundleError` where it was compiled to another form."""
+        if self.form != "onnx":
+            raise BundleError(f"{self.source}: compiled for {self.form}; this needs the ONNX bundle that it came from")
         return onnx.load_model_from_string(self.data)
 
 
@@ -74,17 +79,10 @@ def parse_bundle(data: bytes, source: str = "bundle") -> Bundle:
         model = onnx.load_model_from_string(data)
     except (DecodeError, ValueError, RuntimeError) as exc:
         raise BundleError(f"{source}: not an ONNX file, or a damaged one") from exc
-    facts = {entry.key: entry.value for entry in model.metadata_props}
-    if KEY_VERSION not in facts:
-        raise BundleError(
-            f"{source}: no edgelift facts in it; it is not a bundle" if data else f"{source}: an empty file"
-        )
-    if facts[KEY_VERSION] != str(VERSION):
-        raise BundleError(
-            f"{source}: bundle format {facts[KEY_VERSION][:20]!r}, this edgelift reads {VERSION}; a newer edgelift may read it"
-        )
+    if not data:
+        raise BundleError(f"{source}: an empty file")
     try:
-        spec = ModelSpec.from_json(facts.get(KEY_FACTS, ""))
+        spec = ModelSpec.from_metadata({entry.key: entry.value for entry in model.metadata_props})
         _check_graph(model, spec)
     except BundleError as exc:
         raise BundleError(f"{source}: {exc}") from exc
@@ -160,7 +158,7 @@ def write_bundle(model: onnx.ModelProto, spec: ModelSpec, path: Path, *, overwri
     if path.exists() and not overwrite:
         raise OutputError(f"{path}: exists already; remove it, or say --overwrite (overwrite=True)")
     del model.metadata_props[:]
-    onnx.helper.set_model_props(model, {KEY_VERSION: str(VERSION), KEY_FACTS: spec.to_json()})
+    onnx.helper.set_model_props(model, spec.metadata())
     data = model.SerializeToString(deterministic=True)
     bundle = parse_bundle(data, str(path))
     try:

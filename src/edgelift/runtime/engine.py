@@ -24,8 +24,11 @@ __all__ = [
     "Limits",
     "Options",
     "blocks_shape",
+    "check_form",
     "check_run",
     "engine_error",
+    "fill_from_picture",
+    "picture_shape",
 ]
 
 PRECISIONS = ("auto", "f32", "bf16", "f16", "int8")
@@ -108,6 +111,8 @@ class EngineKind(Protocol):
     """A class of engines."""
 
     name: ClassVar[str]
+    forms: ClassVar[tuple[str, ...]]
+    """The forms of `Bundle` that it runs."""
 
     @classmethod
     def available(cls) -> Availability:
@@ -121,6 +126,37 @@ def blocks_shape(spec: ModelSpec, batch: tuple[int, ...]) -> tuple[int, ...]:
     """Shape of the blocks for a batch of that shape: N × h·grid × w·grid × b × b × 3."""
     n, height, width, _ = batch
     return (n, height * spec.grid, width * spec.grid, spec.shuffle, spec.shuffle, 3)
+
+
+def check_form(spec: ModelSpec, options: Options) -> None:
+    """Raise `RequestError` where a quantised model is asked for what it cannot do, or a float one for whole numbers."""
+    if spec.bits in ("float", "fp16"):
+        if options.precision == "int8":
+            raise RequestError(
+                f"{spec.name} is a float model and runs in f32, bf16 or f16, not in int8; make one: edgelift quantize"
+            )
+        return
+    if options.precision not in ("auto", "int8") or (options.precision == "int8" and spec.bits != "int8"):
+        raise RequestError(
+            f"{spec.name} is quantised to {spec.bits} and runs in nothing else, not in {options.precision}; "
+            "leave the precision out"
+        )
+    if options.samples == "float32" and spec.bits == "int8":
+        raise RequestError(
+            f"{spec.name} is quantised to int8 and takes pictures of 8 bits; run those of 16 bits with its float parent"
+        )
+
+
+def picture_shape(blocks: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of the pictures that blocks of that shape make up: N × H × W × 3."""
+    n, height, width, b, _, _ = blocks
+    return (n, height * b, width * b, 3)
+
+
+def fill_from_picture(out: NDArray[Any], larger: NDArray[Any]) -> None:
+    """Fill blocks from the pictures that a compiled file gives: the pixel shuffle backwards."""
+    n, height, width, b, _, _ = out.shape
+    out[...] = larger.reshape(n, height, b, width, b, 3).transpose(0, 1, 3, 2, 4, 5)
 
 
 NO_MEMORY = (

@@ -1,4 +1,4 @@
-"""Which model serves a request: bundled networks, bundle files, and the interpolations that need no engine."""
+"""Which model serves a request: bundled networks, bundle and compiled files, and the interpolations that need no engine."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from edgelift.core.errors import RequestError
 from edgelift.core.resize import KERNELS
 from edgelift.io.bundle import Bundle, bundled, find_bundle, read_bundle
+from edgelift.io.compiled import read_model
 
 __all__ = ["ANYTIME", "DEFAULTS", "Interpolation", "anytime_models", "resolve"]
 
@@ -61,7 +62,7 @@ def resolve(model: str | Path | None, scale: float | None = None, *, anytime: bo
     if model in KERNELS:
         return Interpolation(str(model), 2.0 if scale is None else float(scale))
     name = _fixed(scale, anytime) if model is None else model
-    bundle = read_bundle(find_bundle(name))
+    bundle = read_model(find_bundle(name))
     if scale is not None and scale != bundle.spec.scale:
         raise RequestError(
             f"{bundle.spec.name} enlarges ×{bundle.spec.scale}, not ×{scale:g}; leave the scale out or name another model"

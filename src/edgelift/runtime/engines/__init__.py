@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgelift.core.errors import EngineMissingError
+from edgelift.core.errors import EngineMissingError, RequestError
 from edgelift.core.registry import Registry
 from edgelift.io.bundle import Bundle
 from edgelift.runtime.engine import Availability, Engine, EngineKind, Options
@@ -14,6 +14,7 @@ ENGINES = Registry(
     {
         "openvino": "edgelift.runtime.engines.openvino:OpenVINOEngine",
         "onnxruntime": "edgelift.runtime.engines.onnxruntime:ONNXRuntimeEngine",
+        "litert": "edgelift.runtime.engines.litert:LiteRTEngine",
     },
 )
 
@@ -25,16 +26,33 @@ def availability() -> list[Availability]:
 
 
 def open_engine(bundle: Bundle, name: str = "auto", options: Options = Options()) -> Engine:  # noqa: B008  # frozen
-    """The engine called `name`, or the first that can run here, with `bundle` compiled.
+    """The engine called `name`, or the first that can run `bundle` here, with it compiled.
 
-    Raises `RequestError` for an unknown name, `EngineMissingError` where none can run, `EngineError` from compiling.
+    Raises `RequestError` for an unknown name or one that does not run models of this form, `EngineMissingError` where
+    none can run, `EngineError` from compiling.
     """
     problems = []
     for candidate in ENGINES if name == "auto" else [name]:
         kind: EngineKind = ENGINES.load(candidate)
+        if bundle.form not in kind.forms:
+            if name != "auto":
+                raise RequestError(f"{candidate} runs {_listed(kind.forms)}; {bundle.source} is {_WORDS[bundle.form]}")
+            continue
         found = kind.available()
         if not found.problem:
             return kind(bundle, options)
         problems.append(f"{candidate}: {found.problem}")
-    advice = "; or use an interpolation, which needs none: --model bicubic" if name == "auto" else ""
-    raise EngineMissingError("no engine can run here: " * (name == "auto") + "; ".join(problems) + advice)
+    where = "no engine can run here: " if bundle.form == "onnx" else f"nothing here can run {_WORDS[bundle.form]}: "
+    advice = (
+        "; or use an interpolation, which needs none: --model bicubic"
+        if name == "auto" and bundle.form == "onnx"
+        else ""
+    )
+    raise EngineMissingError(where * (name == "auto") + "; ".join(problems) + advice)
+
+
+_WORDS = {"onnx": "an ONNX bundle", "openvino": "OpenVINO IR", "litert": "a LiteRT file"}
+
+
+def _listed(forms: tuple[str, ...]) -> str:
+    return " and ".join(_WORDS[form] for form in forms)

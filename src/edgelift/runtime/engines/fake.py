@@ -22,6 +22,7 @@ class FakeEngine:
     """Each input pixel becomes `scale` × `scale` equal ones."""
 
     name: ClassVar[str] = "fake"
+    forms: ClassVar[tuple[str, ...]] = ("onnx", "openvino", "litert")
 
     def __init__(
         self,

@@ -6,20 +6,22 @@ import importlib.util
 import json
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from edgelift.core.errors import EngineError, EngineMissingError, RequestError
 from edgelift.io.blocks import blocks_model
 from edgelift.io.bundle import Bundle
-from edgelift.runtime.engine import Availability, Device, Limits, Options, check_run, engine_error
+from edgelift.runtime.engine import Availability, Device, Limits, Options, check_form, check_run, engine_error
 from edgelift.runtime.probe import NodeTime
 
-__all__ = ["ONNXRuntimeEngine"]
+__all__ = ["ONNXRuntimeEngine", "open_exact"]
 
 MISSING = "not installed; pip install 'edgelift[onnxruntime]'"
 PROVIDERS = {
@@ -39,10 +41,40 @@ def _errors() -> tuple[type[Exception], ...]:
     return (RuntimeError, MemoryError, *own)
 
 
+def open_exact(model: onnx.ModelProto) -> Callable[[NDArray[np.float32]], list[NDArray[np.float32]]]:
+    """`model`, of one input, operator by operator as it is written: on one thread, no operators joined or replaced.
+
+    So the values of a quantised graph are those that its text says, in floats, on any machine. What comes back takes a
+    batch and gives the graph's outputs. Raises `EngineMissingError`, and `EngineError` for what cannot be loaded or run.
+    """
+    if importlib.util.find_spec("onnxruntime") is None:
+        raise EngineMissingError(f"onnxruntime, which calibration runs on: {MISSING}")
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = 1
+    settings.log_severity_level = 3  # errors come as exceptions
+    settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        session = onnxruntime.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
+    except _errors() as exc:
+        raise engine_error(f"ONNX Runtime cannot load {model.graph.name}: {exc}", exc) from exc
+    name = model.graph.input[0].name
+
+    def run(batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        try:
+            return list(session.run(None, {name: batch}))
+        except _errors() as exc:
+            raise engine_error(f"ONNX Runtime failed on {batch.shape}: {exc}", exc) from exc
+
+    return run
+
+
 class ONNXRuntimeEngine:
     """See the module's text. Options: `device` is cpu, cuda, dml or coreml."""
 
     name: ClassVar[str] = "onnxruntime"
+    forms: ClassVar[tuple[str, ...]] = ("onnx",)
 
     def __init__(self, bundle: Bundle, options: Options) -> None:
         found = self.available()
@@ -55,9 +87,10 @@ class ONNXRuntimeEngine:
         if self.device not in [d.name for d in found.devices]:
             names = ", ".join(d.name for d in found.devices)
             raise RequestError(f"ONNX Runtime has no device {self.device!r} here; it has {names}")
-        self.precision = "f32" if options.precision == "auto" else options.precision
-        if self.precision != "f32":
-            raise RequestError(f"ONNX Runtime runs a float bundle in f32, not {self.precision}")
+        check_form(bundle.spec, options)
+        self.precision = bundle.spec.bits if bundle.spec.bits not in ("float", "fp16") else "f32"
+        if options.precision not in ("auto", self.precision):
+            raise RequestError(f"ONNX Runtime runs a float bundle in f32, not {options.precision}")
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = options.threads
         settings.log_severity_level = 3  # errors come as exceptions

@@ -19,9 +19,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelift.core.errors import EngineError, EngineMissingError, RequestError
+from edgelift.core.spec import ModelSpec
 from edgelift.io.blocks import blocks_model
 from edgelift.io.bundle import Bundle
-from edgelift.runtime.engine import Availability, Device, Limits, Options, check_run, engine_error
+from edgelift.runtime.engine import (
+    Availability,
+    Device,
+    Limits,
+    Options,
+    check_form,
+    check_run,
+    engine_error,
+    fill_from_picture,
+    picture_shape,
+)
 from edgelift.runtime.hardware import cache_folder, prefers_bf16
 from edgelift.runtime.probe import NodeTime
 
@@ -62,6 +73,19 @@ def _device(core: Any, name: str) -> Device:
     return Device(name, str(core.get_property(name, "FULL_DEVICE_NAME")), precisions, default)
 
 
+def _precision(spec: ModelSpec, options: Options, device: Device) -> str:
+    """What `options` mean for this model there."""
+    check_form(spec, options)
+    if spec.bits not in ("float", "fp16"):
+        return spec.bits
+    precision = device.default if options.precision == "auto" else options.precision
+    if options.precision == "auto" and options.samples == "float32":
+        precision = "f32"
+    if precision not in device.precisions:
+        raise RequestError(f"{device.name} runs {', '.join(device.precisions)} in OpenVINO, not {precision}")
+    return precision
+
+
 class _Compiled:
     """A compiled model with a pool of requests, one for each thread that runs it at once.
 
@@ -100,6 +124,7 @@ class OpenVINOEngine:
     """See the module's text. Options: `device` as OpenVINO names it (CPU, GPU, NPU …)."""
 
     name: ClassVar[str] = "openvino"
+    forms: ClassVar[tuple[str, ...]] = ("onnx", "openvino")
 
     def __init__(self, bundle: Bundle, options: Options) -> None:
         if (problem := self.available().problem) != "":
@@ -112,12 +137,13 @@ class OpenVINOEngine:
                 f"OpenVINO has no device {self.device!r} here; it has {', '.join(core.available_devices)}"
             )
         known = _device(core, self.device)
-        self.precision = known.default if options.precision == "auto" else options.precision
-        if options.precision == "auto" and options.samples == "float32":
-            self.precision = "f32"
-        if self.precision not in known.precisions:
-            raise RequestError(f"{self.device} runs {', '.join(known.precisions)} in OpenVINO, not {self.precision}")
-        self._config = {"INFERENCE_PRECISION_HINT": HINTS[self.precision], "PERFORMANCE_HINT": "LATENCY"}
+        if bundle.form == "openvino" and options.samples == "float32":
+            raise RequestError(
+                f"{bundle.spec.name} as OpenVINO IR takes pictures of 8 bits; run those of 16 bits with its ONNX bundle"
+            )
+        self.precision = _precision(bundle.spec, options, known)
+        hint = HINTS.get(self.precision, "f32")  # what is left of a quantised model between its whole numbers
+        self._config = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
         if options.threads and self.device == "CPU":
             self._config["INFERENCE_NUM_THREADS"] = str(options.threads)
         self._bundle, self._many_shapes = bundle, options.many_shapes
@@ -144,7 +170,7 @@ class OpenVINOEngine:
 
     def _compile(self, variant: int, shape: tuple[int, ...] | None) -> _Compiled:
         try:
-            model = _core().read_model(self._graph(variant))
+            model = self._model(variant)
             if shape is not None:
                 model.reshape(list(shape))
             return _Compiled(_core().compile_model(model, self.device, self._config), self._many_shapes)
@@ -153,8 +179,12 @@ class OpenVINOEngine:
                 f"OpenVINO cannot compile {self.spec.name} for {self.device}: {_line(exc)}", exc
             ) from exc
 
-    def _graph(self, variant: int) -> bytes:
-        return bytes(blocks_model(self._bundle, self._samples, variant).SerializeToString())
+    def _model(self, variant: int) -> Any:
+        if self._bundle.form == "openvino":
+            if not variant:
+                raise EngineError(f"{self.spec.name}: a compiled file has no variant 0, which is interpolation")
+            return _core().read_model(self._bundle.data, self._bundle.weights)
+        return _core().read_model(blocks_model(self._bundle, self._samples, variant).SerializeToString())
 
     def _model_for(self, variant: int, shape: tuple[int, ...]) -> _Compiled:
         key = (variant, *shape)
@@ -176,11 +206,14 @@ class OpenVINOEngine:
         """See `Engine.run`."""
         check_run(self, batch, variant, out, self._samples)
         compiled = self._model_for(variant, batch.shape)
-        flat = out.reshape(*out.shape[:3], -1)
+        picture = self._bundle.form == "openvino"  # IR gives pictures, not blocks
+        room = np.empty(picture_shape(out.shape), out.dtype) if picture else out.reshape(*out.shape[:3], -1)
         try:
-            compiled.run(batch, flat)
+            compiled.run(batch, room)
         except (RuntimeError, MemoryError) as exc:
             raise engine_error(f"OpenVINO failed on windows of {batch.shape}: {_line(exc)}", exc) from exc
+        if picture:
+            fill_from_picture(out, room)
 
     def close(self) -> None:
         """Release the compiled models."""

@@ -1,0 +1,259 @@
+"""Bundle -> the same network in another precision or for another target: made, proven, and only then written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from edgelift.core.errors import EngineMissingError, OutputError, RequestError
+from edgelift.core.spec import ModelSpec
+from edgelift.forge.gate import Parity, measured, size_of
+from edgelift.forge.tiles import calibration_tiles, proofs
+from edgelift.io.activations import activation_bytes
+from edgelift.io.blocks import core_model, with_core
+from edgelift.io.bundle import Bundle, parse_bundle
+from edgelift.io.compiled import parse_compiled
+from edgelift.runtime.engines.onnxruntime import open_exact
+from edgelift.shrink import calibrate, quantize
+from edgelift.shrink.half import halved
+from edgelift.shrink.relu_only import conv_macs, relu_only
+from edgelift.targets.base import PRECISIONS, Source, Target, load_target
+from edgelift.targets.portability import Finding, check
+
+__all__ = ["Order", "checked", "compile_bundle", "converted", "one_network"]
+
+PROOFS = 20
+"""Pictures of a folder that are compared."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is wanted. Raises `RequestError` for what does not go together."""
+
+    target: str = "onnx"
+    precision: str | None = None
+    """One of `PRECISIONS`; None is that of the model that comes."""
+    calibration: Path | None = None
+    """Folder of pictures that ranges are taken from, for whole numbers."""
+    count: int = 200
+    symmetric: bool = False
+    pictures: Path | None = None
+    """Folder of pictures to prove with; drawn scenes where there is none."""
+    size: tuple[int, int] = (192, 256)
+    relu_only: bool = False
+    """Whole numbers: PReLU as ReLU of twice the channels (see `shrink.relu_only`); for `litert` it always is."""
+    variant: str | None = None
+    """Of a supernet; the widest where none is named."""
+
+    def __post_init__(self) -> None:
+        if self.precision is not None and self.precision not in PRECISIONS:
+            raise RequestError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
+        if self.count < 1 or min(self.size) < 1:
+            raise RequestError(f"a count and the sides of a size are at least 1, got {self.count} and {self.size}")
+
+
+Report = Callable[[str], None]
+
+
+def compile_bundle(
+    bundle: Bundle,
+    order: Order,
+    path: Path,
+    *,
+    overwrite: bool = False,
+    force: bool = False,
+    report: Report = lambda words: None,
+) -> Parity:
+    """Write `bundle` in the form that `order` describes to `path`, and what the gate found beside it (`.json`).
+
+    Raises `RequestError` for what the target cannot take, `EngineMissingError` for tools that are absent,
+    `InputError` for pictures that do not serve, `OutputError` where a file exists, and `BundleError` where the result does
+    not pass the gate, unless it is forced. Then nothing is written.
+    """  # fmt: skip
+    target = load_target(order.target)
+    places = _places(path, target, overwrite)
+    parent = one_network(bundle, order.variant)
+    tiles = proofs(order.pictures, parent.spec, PROOFS)
+    source = _prepared(parent, order, target, report)
+    first = parse_compiled(target.compile(source), str(path))
+    parity = measured(first, parent, tiles, str(order.pictures.name) if order.pictures else "drawn")
+    if not force:
+        parity.demand()
+    source = replace(source, spec=replace(source.spec, quality={"parity": parity.facts()}))
+    files = target.compile(source)
+    parity = replace(parity, bytes=size_of(parse_compiled(files, str(path))))
+    _write({places[suffix]: data for suffix, data in reversed(files.items())} | {places[".json"]: _json(parity)})
+    return parity
+
+
+def converted(bundle: Bundle, order: Order, report: Report = lambda words: None) -> Bundle:
+    """`bundle` in the form of `order` in memory, without a gate: for those who measure it themselves."""
+    target = load_target(order.target)
+    source = _prepared(one_network(bundle, order.variant), order, target, report)
+    return parse_compiled(target.compile(source), bundle.source)
+
+
+def _prepared(parent: Bundle, order: Order, target: type[Target], report: Report) -> Source:
+    """`parent` in the precision that is asked for, as `target` takes it; what it cannot take is found before calibration."""
+    if missing := target.missing():
+        raise EngineMissingError(missing)
+    _demand(target, _source(parent, order, target))
+    source = _source(_in_precision(parent, order, target, report), order, target)
+    _demand(target, source)
+    return source
+
+
+def _demand(target: type[Target], source: Source) -> None:
+    """Raise `RequestError` where the target cannot take it."""
+    if found := target.problems(source):
+        raise RequestError(f"{target.name} cannot take {source.spec.name}: {'; '.join(found)}")
+
+
+def checked(bundle: Bundle, accelerator: str, variant: str | None = None) -> list[Finding]:
+    """The operators of `bundle` on that accelerator; see `targets.portability.check`."""
+    return check(_source(one_network(bundle, variant), Order(), load_target("onnx")), accelerator)
+
+
+def one_network(bundle: Bundle, variant: str | None) -> Bundle:
+    """One variant of a supernet as a bundle of its own; any other bundle as it is."""
+    spec = bundle.spec
+    if variant is not None and variant not in spec.variants:
+        raise RequestError(f"{spec.name} has no variant {variant!r}; it has {', '.join(spec.variants)}")
+    if spec.widest == 1:
+        return bundle
+    number = spec.widest if variant is None else spec.variants.index(variant) + 1
+    core = core_model(bundle, number)
+    facts = replace(
+        spec, name=f"{spec.name}-{spec.variants[number - 1]}", architecture="foreign", config={}, variants=("full",),
+        parameters=sum(_size(t) for t in core.graph.initializer), macs=spec.macs_of(number), routing={}, quality={},
+    )  # fmt: skip
+    return _bundle(facts, with_core(bundle, core), bundle.source)
+
+
+def _size(tensor: onnx.TensorProto) -> int:
+    total = 1
+    for side in tensor.dims:
+        total *= side
+    return total
+
+
+def _bundle(spec: ModelSpec, model: onnx.ModelProto, source: str) -> Bundle:
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, spec.metadata())
+    return parse_bundle(model.SerializeToString(deterministic=True), source)
+
+
+def _in_precision(parent: Bundle, order: Order, target: type[Target], report: Report) -> Bundle:
+    """`parent` in the precision that is asked for. Raises `RequestError` where it cannot be had."""
+    spec = parent.spec
+    wanted = order.precision or spec.bits
+    if wanted not in target.precisions:
+        raise RequestError(f"{order.target} has no {wanted}; it has {', '.join(target.precisions)}")
+    if wanted == spec.bits:
+        return parent
+    if spec.bits != "float":
+        raise RequestError(
+            f"{spec.name} is {spec.bits} already and cannot be made {wanted}; start from its float parent"
+        )
+    if wanted == "fp16":
+        facts: dict[str, Any] = {"bits": wanted}
+        core = halved(core_model(parent))
+    else:
+        core, facts = _on_whole_numbers(parent, wanted, order, report)
+    return _bundle(_child(parent, f"{spec.name}-{wanted}", facts), with_core(parent, core), parent.source)
+
+
+def _child(parent: Bundle, name: str, facts: dict[str, Any]) -> ModelSpec:
+    """The facts of what is made of `parent`: measured quality is not passed on."""
+    origin = {"parent": parent.spec.name, "parent_sha256": hashlib.sha256(parent.data).hexdigest()}
+    return replace(
+        parent.spec,
+        name=name,
+        quality={},
+        macs=parent.spec.macs + facts.get("added_macs", 0),
+        training={**parent.spec.training, "quantised": {**facts, **origin}},
+    )
+
+
+def _on_whole_numbers(
+    parent: Bundle, bits: str, order: Order, report: Report
+) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    """The quantised core, and how it was made."""
+    if order.calibration is None:
+        raise RequestError(
+            f"{bits} needs pictures that ranges are taken from (--calibration DIR), or a model that is {bits} already"
+        )
+    core, added = core_model(parent), 0
+    if found := quantize.problems(core):
+        raise RequestError(f"{parent.spec.name} cannot be made {bits}: {'; '.join(found)}")
+    if order.relu_only or order.target == "litert":
+        plain, core = core, relu_only(core)
+        added = conv_macs(core) - conv_macs(plain)
+    tiles = calibration_tiles(order.calibration, parent.spec, order.count)
+
+    def told(trial: calibrate.Trial) -> None:
+        report(f"{trial.method}, equalised by {trial.strength:g}: {trial.decibels:.2f} dB from float")
+
+    made = calibrate.calibrated(core, tiles, bits, open_exact, symmetric=order.symmetric, report=told)
+    facts = {
+        "bits": bits, "symmetric": order.symmetric, "tiles": len(tiles), "pictures": order.calibration.resolve().name,
+        "added_macs": added, "method": made.trial.method, "equalised": made.trial.strength,
+        "psnr_to_float": round(made.trial.decibels, 2),
+        "tried": {f"{t.method}, {t.strength:g}": round(t.decibels, 2) for t in made.trials},
+        "inner": {name: [grid.scale, grid.zero] for name, grid in made.inner.items()},
+    }  # fmt: skip
+    return made.core, facts
+
+
+def _source(bundle: Bundle, order: Order, target: type[Target]) -> Source:
+    spec = bundle.spec
+    if target.suffix != ".onnx":
+        stated = {"target": order.target, "activation_bytes": round(activation_bytes(bundle), 1)}
+        spec = replace(spec, training={**spec.training, "compiled": stated})
+    multiple = spec.multiple_of
+    size = (-(-order.size[0] // multiple) * multiple, -(-order.size[1] // multiple) * multiple)
+    return Source(spec, bundle.graph(), core_model(bundle), size)
+
+
+def _places(path: Path, target: type[Target], overwrite: bool) -> dict[str, Path]:
+    """Suffix -> file. Raises `RequestError` for a wrong suffix, `OutputError` for files that exist."""
+    if path.suffix != target.suffix:
+        raise RequestError(f"{path}: files of {target.name} end in {target.suffix}")
+    places = {target.suffix: path, ".json": path.with_name(f"{path.name}.json")}
+    if target.suffix == ".xml":
+        places[".bin"] = path.with_suffix(".bin")
+    for place in places.values():
+        if place.exists() and not overwrite:
+            raise OutputError(f"{place}: exists already; remove it, or say --overwrite (overwrite=True)")
+    return places
+
+
+def _json(parity: Parity) -> bytes:
+    return (json.dumps(parity.document(), indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _write(files: dict[Path, bytes]) -> None:
+    """All of `files`, each beside its name first; they get their names when all are complete, in order."""
+    scratch: dict[Path, str] = {}
+    try:
+        for path, data in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, scratch[path] = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            os.chmod(scratch[path], 0o644)
+        for path in files:
+            os.replace(scratch.pop(path), path)
+    except OSError as exc:
+        raise OutputError(f"{next(iter(files))}: cannot be written ({exc.strerror})") from exc
+    finally:
+        for left in scratch.values():
+            os.unlink(left)

@@ -1,0 +1,175 @@
+"""The parity gate: a compiled model beside the one it came from, on the same tiles, against the truth and the clock.
+
+Decibels are PSNR on RGB over all samples of all tiles together, so that no tile is infinite by itself. Both run on real
+engines, as users run them: an engine that cheats is caught, too.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgelift.core.errors import BundleError, RequestError
+from edgelift.evaluate.machine import machine
+from edgelift.forge.tiles import Proof
+from edgelift.io.bundle import Bundle
+from edgelift.runtime.engine import Engine, Options, blocks_shape, picture_shape
+from edgelift.runtime.engines import open_engine
+
+__all__ = ["LEAST_DB", "MOST_LOSS", "Parity", "enlarge", "measured", "size_of"]
+
+LEAST_DB = {"float": 60.0, "fp16": 50.0}
+"""Least PSNR of a compiled model's pictures against its parent's: roundings, in one sample of a thousand or less; and
+half of a level in a sample here and there."""
+MOST_LOSS = {"int8": 0.15, "int16x8": 0.15}
+"""Most decibels that may be lost against the truth."""
+ROUNDS = 9
+"""Timed runs of each, in turn."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """What was found. Decibels are None where two pictures are the same to the last bit."""
+
+    name: str
+    parent: str
+    precision: str
+    runs_on: str
+    """Engine, device and precision of the compiled model."""
+    parent_runs_on: str
+    tiles: int
+    pictures: str
+    """Where the tiles are from."""
+    psnr_to_parent: float | None
+    psnr_to_truth: float | None
+    parent_psnr_to_truth: float | None
+    loss: float
+    """Decibels that are lost against the truth; below 0 where some are won."""
+    bytes: int
+    parent_bytes: int
+    ms: float
+    """Median for one tile of `tile` pixels; both ran in turn."""
+    parent_ms: float
+    tile: tuple[int, int]
+    remark: str = ""
+    """What the engine says about how it runs the compiled model."""
+
+    @property
+    def ratio(self) -> float:
+        """Time of the compiled model by that of its parent: below 1 it is faster."""
+        return self.ms / self.parent_ms
+
+    def facts(self) -> dict[str, Any]:
+        """What goes into a file's own metadata: nothing that changes from run to run."""
+        kept = ("psnr_to_parent", "psnr_to_truth", "parent_psnr_to_truth", "loss")
+        rounded = {key: None if getattr(self, key) is None else round(getattr(self, key), 2) for key in kept}
+        return {**rounded, "tiles": self.tiles, "pictures": self.pictures, "parent": self.parent}
+
+    def document(self) -> dict[str, Any]:
+        """All of it, and the machine, for a file beside the model."""
+        return {"parity": {**asdict(self), "ratio": self.ratio}, "machine": machine()}
+
+    def problem(self) -> str:
+        """Why the model does not pass; empty where it does."""
+        least, most = LEAST_DB.get(self.precision), MOST_LOSS.get(self.precision)
+        if least is not None and self.psnr_to_parent is not None and self.psnr_to_parent < least:
+            return f"its pictures are {self.psnr_to_parent:.1f} dB from its parent's, at least {least:g} are asked"
+        if most is not None and self.loss > most:
+            return f"it loses {self.loss:.2f} dB against its float parent, at most {most:g} are let pass"
+        return ""
+
+    def demand(self) -> None:
+        """Raise `BundleError` that says what to do where the model does not pass."""
+        if problem := self.problem():
+            raise BundleError(
+                f"{self.name} on {self.runs_on}: {problem}; try more calibration pictures or another precision, "
+                "or keep the file all the same (--force)"
+            )
+
+
+def size_of(bundle: Bundle) -> int:
+    """Bytes of a model's files."""
+    return len(bundle.data) + len(bundle.weights)
+
+
+def enlarge(engine: Engine, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`picture` (H × W × 3, in one window) as the network makes it."""
+    blocks = np.empty(blocks_shape(engine.spec, (1, *picture.shape)), np.uint8)
+    engine.run(picture[None], engine.spec.widest, blocks)
+    return np.asarray(blocks.transpose(0, 1, 3, 2, 4, 5).reshape(picture_shape(blocks.shape))[0])
+
+
+See = Callable[[Proof, NDArray[np.uint8], NDArray[np.uint8]], None]
+"""Is shown each tile, what the compiled model makes of it and what its parent makes of it."""
+
+
+def measured(
+    compiled: Bundle,
+    parent: Bundle,
+    tiles: Sequence[Proof],
+    pictures: str,
+    *,
+    rounds: int = ROUNDS,
+    see: See | None = None,
+) -> Parity:
+    """`compiled` beside `parent` on `tiles`. Raises `RequestError` where the two do not enlarge alike."""
+    one, other = compiled.spec, parent.spec
+    if (one.scale, one.multiple_of) != (other.scale, other.multiple_of):
+        raise RequestError(
+            f"{compiled.source} enlarges ×{one.scale}, {parent.source} ×{other.scale}; compare models of one scale"
+        )
+    with closing(_open(compiled)) as here, closing(_open(parent)) as there:
+        errors = np.zeros(4)
+        for tile in tiles:
+            made, wanted = enlarge(here, tile.small), enlarge(there, tile.small)
+            if see is not None:
+                see(tile, made, wanted)
+            errors += _errors(made, wanted, tile.truth)
+        to_parent, to_truth, of_parent = (_decibels(total / errors[3]) for total in errors[:3])
+        first = tiles[0].small
+        ms, parent_ms = _in_turn([lambda: enlarge(here, first), lambda: enlarge(there, first)], rounds)
+        loss = (of_parent or math.inf) - (to_truth or math.inf) if of_parent != to_truth else 0.0
+        return Parity(
+            one.name, other.name, one.bits, _where(here), _where(there), len(tiles), pictures,
+            to_parent, to_truth, of_parent, loss, size_of(compiled), size_of(parent), ms, parent_ms, first.shape[:2],
+            getattr(here, "remark", ""),
+        )  # fmt: skip
+
+
+def _open(bundle: Bundle) -> Engine:
+    """An engine in the precision in which a model shows what it is: engines run floats in fewer bits of their own accord."""
+    return open_engine(bundle, options=Options(precision="f32" if bundle.spec.bits in ("float", "fp16") else "auto"))
+
+
+def _where(engine: Engine) -> str:
+    return f"{getattr(engine, 'name', '')} {engine.device} {engine.precision}".strip()
+
+
+def _errors(made: NDArray[np.uint8], parents: NDArray[np.uint8], truth: NDArray[np.uint8]) -> list[float]:
+    """Sums of squared differences: made from parent's, made from truth, parent's from truth; and how many samples."""
+    pairs = ((made, parents), (made, truth), (parents, truth))
+    return [*(float(np.sum((a.astype(np.float64) - b) ** 2)) for a, b in pairs), float(truth.size)]
+
+
+def _decibels(error: float) -> float | None:
+    return 10 * math.log10(255**2 / error) if error else None
+
+
+def _in_turn(tasks: Sequence[Callable[[], object]], rounds: int) -> list[float]:
+    """The median milliseconds of each."""
+    seconds: list[list[float]] = [[] for _ in tasks]
+    for number in range(rounds + 2):
+        for task, found in zip(tasks, seconds, strict=True):
+            began = time.perf_counter()
+            task()
+            if number > 1:
+                found.append(time.perf_counter() - began)
+    return [1000 * statistics.median(found) for found in seconds]
