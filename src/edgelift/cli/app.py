@@ -11,7 +11,7 @@ from typing import cast
 import typer
 
 from edgelift import __version__
-from edgelift.cli import devices, evaluate, export, models, niqe, plan, profile, score, train, upscale
+from edgelift.cli import average, devices, evaluate, export, models, niqe, plan, profile, score, train, upscale
 from edgelift.core.errors import EdgeliftError
 
 __all__ = ["app", "run"]
@@ -52,6 +52,7 @@ app.command("score")(score.score)
 app.command("profile")(profile.profile)
 app.command("devices")(devices.devices)
 app.command("train")(train.train)
+app.command("average")(average.average)
 app.command("export")(export.export)
 
 

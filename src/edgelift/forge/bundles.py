@@ -53,7 +53,8 @@ def bundle_checkpoint(
     network = zoo.build(arguments.pop("architecture"), **arguments)
     network.load_state_dict(checkpoint.weights)
     kept = ("recipe", "data", "pictures", "step", "seconds", "device", "best_psnr_y", "started_from")
-    spec = spec_of(network, recipe["name"], licence, {key: meta.get(key) for key in kept})
+    origin = {key: meta[key] for key in ("averaged_from",) if key in meta}
+    spec = spec_of(network, recipe["name"], licence, {key: meta.get(key) for key in kept} | origin)
     model = export(network, spec)
     _prove(model, network, spec)
     return write_bundle(model, spec, path, overwrite=overwrite)

@@ -20,19 +20,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgelift.core.errors import TrainingError
-from edgelift.core.metrics import psnr_y
 from edgelift.nets import zoo
 from edgelift.nets.network import Network, parameters
 from edgelift.nets.supernet import Slimmable
 from edgelift.training.checkpoint import Checkpoint
-from edgelift.training.data import Pair, Patches, find_pictures, load_pairs, split
-from edgelift.training.losses import LOSSES
+from edgelift.training.data import Patches, load_pairs
+from edgelift.training.losses import goal
+from edgelift.training.pictures import find_pictures, split
 from edgelift.training.recipe import Recipe, TrainPart, recipe_from
+from edgelift.training.teacher import teacher_of
+from edgelift.training.validation import load_checks, validate_all
 
-__all__ = ["Progress", "learning_rate", "train", "validate", "validate_all"]
-
-VALIDATION_SIDE = 512
-"""Validation pictures are cut to at most this many pixels a side, from their middle: enough to rank two checkpoints."""
+__all__ = ["Progress", "learning_rate", "train"]
 
 SUSPENDED = 60.0
 """Seconds from which a step is taken for one during which the program was suspended: that is no training time."""
@@ -79,36 +78,6 @@ def _draw(network: Network, chances: NDArray[np.float64] | None, seed: int, step
         network.active = 1 + int(np.random.default_rng([seed, step, 1]).choice(len(chances), p=chances))
 
 
-def validate_all(network: Network, pairs: Sequence[Pair], device: torch.device) -> list[float]:
-    """`validate` of each subnet, narrowest first; of the network itself where it is one."""
-    if not isinstance(network, Slimmable):
-        return [validate(network, pairs, device)]
-    scores = []
-    for variant in range(1, len(network.variants) + 1):
-        network.active = variant
-        scores.append(validate(network, pairs, device))
-    return scores
-
-
-@torch.no_grad()
-def validate(network: Network, pairs: Sequence[Pair], device: torch.device) -> float:
-    """Mean PSNR-Y in dB of the network's rounded results over `pairs`, `scale` border pixels cut away."""
-    scores = []
-    for pair in pairs:
-        x = torch.from_numpy(pair.low.copy()).to(device).permute(2, 0, 1)[None].float() / 255
-        y = (network(x)[0].permute(1, 2, 0) * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
-        scores.append(psnr_y(y, pair.high, network.scale))
-    return float(np.mean(scores))
-
-
-def _cut(pair: Pair, side: int) -> Pair:
-    scale = pair.high.shape[0] // pair.low.shape[0]
-    size = [min(n, side // scale) for n in pair.low.shape[:2]]
-    y, x = ((n - s) // 2 for n, s in zip(pair.low.shape[:2], size, strict=True))
-    high = pair.high[y * scale : (y + size[0]) * scale, x * scale : (x + size[1]) * scale]
-    return Pair(pair.name, pair.low[y : y + size[0], x : x + size[1]], high)
-
-
 def _load_matching(network: nn.Module, weights: dict[str, Tensor]) -> int:
     """Copy every tensor whose name and shape match; the number of those copied."""
     own = network.state_dict()
@@ -142,14 +111,17 @@ def train(
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this form
     averaged = copy.deepcopy(network).requires_grad_(False)
     optimiser = torch.optim.Adam(network.parameters(), lr=part.lr)
+    teacher = teacher_of(part, averaged, run.parent, where)
 
     paths = find_pictures(folders)
     training, held = split(paths, recipe.data.validation)
     say(f"{recipe.name}: {parameters(network)} parameters; loading {len(training)} + {len(held)} pictures")
+    shown = recipe.data
     patches = Patches(
-        load_pairs(training, network.scale, recipe.data.patch, say), recipe.data.patch, recipe.data.batch, part.seed
-    )
-    checks = [_cut(pair, VALIDATION_SIDE) for pair in load_pairs(held, network.scale, 16, say)]
+        load_pairs(training, network.scale, shown.patch, say, factors=shown.rescale),
+        shown.patch, shown.batch, part.seed, texture=shown.texture, permute=shown.permute,
+    )  # fmt: skip
+    checks = load_checks(held, network.scale, say)
 
     # -- begin, or go on
     last, best = run / "last.pt", run / "best.pt"
@@ -200,7 +172,8 @@ def train(
         _draw(network, chances, part.seed, step)
         with autocast:
             result = network(low)
-        loss = LOSSES[part.loss](result.float(), high)
+        result, wanted = result.float(), goal(part, done)
+        loss = teacher.loss(wanted, network, low, result, high) if teacher else wanted(result, high)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own annotation lacks
         slope = nn.utils.clip_grad_norm_(network.parameters(), 1.0).item()
