@@ -22,7 +22,7 @@ def test_help_names_every_command(edgelift) -> None:
     assert said.code == 0
     listed = {line.split()[0] for line in said.out.partition("Commands:")[2].splitlines() if line.strip()}
     measuring = {"evaluate", "niqe", "score", "profile"}
-    assert {"upscale", "plan", "models", "devices", "train", "average", "export"} | measuring <= listed
+    assert {"upscale", "plan", "models", "devices", "degrade", "train", "average", "export"} | measuring <= listed
 
 
 @pytest.mark.parametrize("command", ["evaluate", "niqe", "score", "profile"])

@@ -461,3 +461,31 @@ def test_a_student_comes_nearer_to_its_teacher(data: Path, tmp_path: Path) -> No
             pictures.append(network(low))
         distances.append((pictures[0] - pictures[1]).abs().mean().item())
     assert distances[1] < distances[0]
+
+
+# -- degraded pairs
+def _degraded(strength: str = "strong", **fields: Any) -> Recipe:
+    return recipe_from({**_recipe(**fields).as_dict(), "degrade": {"strength": strength, "together": 2}})
+
+
+def test_a_degraded_run_has_the_same_losses_again_and_resumes_exactly(data: Path, tmp_path: Path) -> None:
+    recipe, losses = _degraded(steps=100, validate_every=1), list[list[float]]()
+    for name in ("one", "two"):
+        seen: list[float] = []
+        losses.append(seen)
+        train(recipe, [data], tmp_path / name, report=lambda p, seen=seen: seen.append(p.loss), say=_quiet)  # type: ignore[misc]
+    assert len(losses[0]) == 100
+    assert losses[0] == losses[1]
+    with pytest.raises(TrainingError, match="stopped"):
+        train(recipe, [data], tmp_path / "parts", stop=_after(40), say=_quiet)
+    train(recipe, [data], tmp_path / "parts", say=_quiet)
+    assert _same(*(Checkpoint.load(tmp_path / name / "last.pt").weights for name in ("one", "parts")))
+
+
+def test_degraded_pictures_validate_worse_than_clean_ones(data: Path) -> None:
+    held = split(find_pictures([data]), 1)[1]
+    checks = [validation.load_checks(recipe, held, 2, _quiet) for recipe in (_recipe(), _degraded(), _degraded())]
+    scores = [validate(_Nearest(), pairs, CPU) for pairs in checks]  # type: ignore[arg-type]  # a stub
+    assert scores[0] > scores[1] + 1
+    assert scores[1] == scores[2]
+    assert all(np.array_equal(pairs[0].high, checks[0][0].high) for pairs in checks)

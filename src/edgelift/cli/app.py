@@ -11,7 +11,7 @@ from typing import cast
 import typer
 
 from edgelift import __version__
-from edgelift.cli import average, devices, evaluate, export, models, niqe, plan, profile, score, train, upscale
+from edgelift.cli import average, degrade, devices, evaluate, export, models, niqe, plan, profile, score, train, upscale
 from edgelift.core.errors import EdgeliftError
 
 __all__ = ["app", "run"]
@@ -51,6 +51,7 @@ app.command("niqe")(niqe.niqe)
 app.command("score")(score.score)
 app.command("profile")(profile.profile)
 app.command("devices")(devices.devices)
+app.command("degrade")(degrade.degrade)
 app.command("train")(train.train)
 app.command("average")(average.average)
 app.command("export")(export.export)

@@ -92,7 +92,7 @@ def _members(paths: Sequence[Path]) -> list[_Member]:
 def _checks(member: _Member, folders: Sequence[Path], say: Callable[[str], None]) -> list[Pair]:
     recipe = recipe_from(member.checkpoint.meta["recipe"])
     _, held = split(find_pictures(folders), recipe.data.validation)
-    return load_checks(held, member.network.scale, say)
+    return load_checks(recipe, held, member.network.scale, say)
 
 
 def _mean(members: Sequence[_Member]) -> dict[str, Tensor]:

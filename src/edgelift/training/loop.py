@@ -23,8 +23,8 @@ from edgelift.core.errors import TrainingError
 from edgelift.nets import zoo
 from edgelift.nets.network import Network, parameters
 from edgelift.nets.supernet import Slimmable
+from edgelift.training.batches import batches_of
 from edgelift.training.checkpoint import Checkpoint
-from edgelift.training.data import Patches, load_pairs
 from edgelift.training.losses import goal
 from edgelift.training.pictures import find_pictures, split
 from edgelift.training.recipe import Recipe, TrainPart, recipe_from
@@ -116,12 +116,8 @@ def train(
     paths = find_pictures(folders)
     training, held = split(paths, recipe.data.validation)
     say(f"{recipe.name}: {parameters(network)} parameters; loading {len(training)} + {len(held)} pictures")
-    shown = recipe.data
-    patches = Patches(
-        load_pairs(training, network.scale, shown.patch, say, factors=shown.rescale),
-        shown.patch, shown.batch, part.seed, texture=shown.texture, permute=shown.permute,
-    )  # fmt: skip
-    checks = load_checks(held, network.scale, say)
+    batch = batches_of(recipe, training, network.scale, where, say)
+    checks = load_checks(recipe, held, network.scale, say)
 
     # -- begin, or go on
     last, best = run / "last.pt", run / "best.pt"
@@ -168,7 +164,7 @@ def train(
         rate = learning_rate(part, done)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        low, high = (t.to(where, torch.float32, memory_format=torch.channels_last) / 255 for t in patches(step))
+        low, high = batch(step)
         _draw(network, chances, part.seed, step)
         with autocast:
             result = network(low)

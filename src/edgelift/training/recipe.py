@@ -1,4 +1,5 @@
-"""A training run written down: a TOML file with the tables `network`, `data` and `train`.
+"""A training run written down: a TOML file with the tables `network`, `data` and `train`, and `degrade` where pairs are
+degraded.
 
 Every field has a default but the architecture; an unknown field is an error, so that a misspelt one cannot be ignored.
 `docs/training.md` explains each one. A field that is added later has a default by which older recipes stay as they were.
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edgelift.core.errors import RecipeError
+from edgelift.training.degrade.settings import Degradation, degradation_from
 from edgelift.training.tables import NOT_NEGATIVE, POSITIVE, SHARE, Rule, choice, plain_values, read_table
 
 __all__ = ["DataPart", "NetworkPart", "Recipe", "TrainPart", "load_recipe", "recipe_from"]
@@ -93,12 +95,15 @@ class Recipe:
     network: NetworkPart
     data: DataPart = DataPart()
     train: TrainPart = TrainPart()
+    degrade: Degradation | None = None
+    """How sharp pictures become bad small ones; None where they are only reduced."""
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe as plain values, as checkpoints and bundles keep it."""
         plain: dict[str, Any] = {"name": self.name}
         plain["network"] = {"architecture": self.network.architecture, **self.network.config}
-        return plain | {"data": plain_values(self.data), "train": plain_values(self.train)}
+        plain |= {"data": plain_values(self.data), "train": plain_values(self.train)}
+        return plain | ({"degrade": plain_values(self.degrade)} if self.degrade is not None else {})
 
 
 _LOSS_NAMES = ("l1", "l2", "charbonnier")
@@ -123,11 +128,12 @@ def recipe_from(plain: dict[str, Any], source: str = "recipe") -> Recipe:
     if not isinstance(name, str) or not name:
         raise RecipeError(f"{source}: a field 'name' is needed")
     parts = {"data": DataPart, "train": TrainPart}
-    if unknown := sorted(set(plain) - set(parts)):
-        raise RecipeError(f"{source}: unknown table {unknown[0]!r}; known are network, data, train")
+    if unknown := sorted(set(plain) - {*parts, "degrade"}):
+        raise RecipeError(f"{source}: unknown table {unknown[0]!r}; known are network, data, train, degrade")
     config = dict(network)
     made = {key: read_table(kind, plain.get(key, {}), f"{source}: {key}", _RULES) for key, kind in parts.items()}
-    return Recipe(name, NetworkPart(config.pop("architecture"), config), made["data"], made["train"])
+    degrade = degradation_from(plain["degrade"], f"{source}: degrade") if "degrade" in plain else None
+    return Recipe(name, NetworkPart(config.pop("architecture"), config), made["data"], made["train"], degrade)
 
 
 def load_recipe(path: Path) -> Recipe:

@@ -12,6 +12,9 @@ from edgelift.core.metrics import psnr_y
 from edgelift.nets.network import Network
 from edgelift.nets.supernet import Slimmable
 from edgelift.training.data import Pair, load_pairs
+from edgelift.training.degrade.files import degraded
+from edgelift.training.degrade.pictures import sharpened
+from edgelift.training.recipe import Recipe
 
 __all__ = ["VALIDATION_SIDE", "load_checks", "middle", "validate", "validate_all"]
 
@@ -19,9 +22,16 @@ VALIDATION_SIDE = 512
 """Validation pictures are cut to at most this many pixels a side, from their middle: enough to rank two checkpoints."""
 
 
-def load_checks(paths: Sequence[Path], scale: int, say: Callable[[str], None]) -> list[Pair]:
-    """The pairs that a run is validated with; see `load_pairs`."""
-    return [middle(pair, VALIDATION_SIDE) for pair in load_pairs(paths, scale, 16, say)]
+def load_checks(recipe: Recipe, paths: Sequence[Path], scale: int, say: Callable[[str], None]) -> list[Pair]:
+    """The pairs that a run is validated with, degraded where the recipe says so, always alike; see `load_pairs`."""
+    pairs = [middle(pair, VALIDATION_SIDE) for pair in load_pairs(paths, scale, 16, say)]
+    return [_degraded(pair, recipe, scale) for pair in pairs] if recipe.degrade else pairs
+
+
+def _degraded(pair: Pair, recipe: Recipe, scale: int) -> Pair:
+    assert recipe.degrade is not None
+    high = sharpened(pair.high, recipe.degrade.sharpen)
+    return Pair(pair.name, degraded(high, recipe.degrade, scale, recipe.train.seed, pair.name)[0], high)
 
 
 def middle(pair: Pair, side: int) -> Pair:
