@@ -13,7 +13,7 @@ import pytest
 from edgelift.core.errors import RecipeError
 from edgelift.nets import zoo
 from edgelift.training.losses import LOSSES
-from edgelift.training.recipe import DataPart, Recipe, TrainPart, load_recipe, recipe_from
+from edgelift.training.recipe import DataPart, GanPart, Recipe, TrainPart, load_recipe, recipe_from
 
 RECIPES = sorted((Path(__file__).resolve().parents[2] / "recipes").glob("*.toml"))
 NETWORK = {"architecture": "abpn"}
@@ -28,6 +28,9 @@ FULL: dict[str, Any] = {
         "steps": 77, "lr": 5e-4, "final_lr": 1e-7, "schedule": "step", "warmup": 0.1,
         "ema": 0.9, "seed": 7, "precision": "bf16", "validate_every": 11, "sampling": 0.5,
         "start": "abpn-x3", "teacher": "abpn-x4", "teacher_weight": 0.75, "teacher_ensemble": True,
+    },
+    "gan": {
+        "weight": 0.2, "loss": "hinge", "channels": 8, "lr": 1e-5, "features": "vgg.pth", "features_weight": 0.5,
     },
 }  # fmt: skip
 
@@ -55,7 +58,7 @@ def test_only_the_architecture_is_needed(tmp_path: Path) -> None:
 
 def test_every_field_is_read(tmp_path: Path) -> None:
     lines = ['name = "mine"']
-    for table in ("network", "data", "train"):
+    for table in ("network", "data", "train", "gan"):
         lines += [f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in FULL[table].items())]
     recipe = load_recipe(_write(tmp_path, "\n".join(lines), "other.toml"))
     assert recipe.as_dict() == FULL
@@ -108,6 +111,9 @@ def test_whole_numbers_may_stand_for_fractions() -> None:
         ("train", {"last_share": 1.0}, "train.last_share: must be at least 0 and below 1"),
         ("train", {"frequency": float("nan")}, "train.frequency: must be at least 0, got nan"),
         ("train", {"teacher_weight": 0}, "train.teacher_weight: must be above 0 and at most 1, got 0"),
+        ("gan", {"loss": "wgan"}, "gan.loss: expected one of vanilla, hinge, got 'wgan'"),
+        ("gan", {"weight": 0}, "gan.weight: must be above 0, got 0"),
+        ("gan", {"steps": 1}, "gan: unknown field 'steps'; known are channels, features"),
         ("train", {"teacher_ensemble": "yes"}, "train.teacher_ensemble: expected bool, got 'yes'"),
     ],
 )
@@ -189,13 +195,19 @@ def _as_written(default: Any) -> set[str]:
 
 def test_the_page_on_training_explains_every_field_with_its_default(repository: Path) -> None:
     page = (repository / "docs" / "training.md").read_text(encoding="utf-8")
-    rows = {m[1]: m[2].strip().strip("`") for m in re.finditer(r"^\| `(\w+)` \| ([^|]*)\|", page, re.MULTILINE)}
-    for kind in (DataPart, TrainPart):
+    rows: dict[tuple[str, str], str] = {}
+    table = ""
+    for line in page.splitlines():
+        if head := re.match(r"^\| (.+?) \| default \|", line):
+            table = head[1].strip("`[]")
+        elif row := re.match(r"^\| `(\w+)` \| ([^|]*)\|", line):
+            rows[table, row[1]] = row[2].strip().strip("`")
+    for table, kind in (("data", DataPart), ("train", TrainPart), ("gan", GanPart)):
         for field in dataclasses.fields(kind):
-            assert field.name in rows, f"docs/training.md has no row for {field.name}"
-            stated = rows[field.name].replace("_", "").replace(" ", "")
+            assert (table, field.name) in rows, f"docs/training.md has no row for {field.name}"
+            stated = rows[table, field.name].replace("_", "").replace(" ", "")
             assert stated in _as_written(field.default), f"docs/training.md states {stated!r} for {field.name}"
-    assert {"architecture", "name"} <= set(rows)
+    assert {("network", "architecture"), ("top of the file", "name")} <= set(rows)
 
 
 @pytest.mark.parametrize("name", list(zoo.ARCHITECTURES))

@@ -23,6 +23,7 @@ from edgelift.core.errors import TrainingError
 from edgelift.nets import zoo
 from edgelift.nets.network import Network, parameters
 from edgelift.nets.supernet import Slimmable
+from edgelift.training.adversary import adversary_of
 from edgelift.training.batches import batches_of
 from edgelift.training.checkpoint import Checkpoint
 from edgelift.training.losses import goal
@@ -112,6 +113,7 @@ def train(
     averaged = copy.deepcopy(network).requires_grad_(False)
     optimiser = torch.optim.Adam(network.parameters(), lr=part.lr)
     teacher = teacher_of(part, averaged, run.parent, where)
+    adversary = adversary_of(recipe, network.scale, where)
 
     paths = find_pictures(folders)
     training, held = split(paths, recipe.data.validation)
@@ -130,6 +132,8 @@ def train(
         network.load_state_dict(saved.state["network"])
         optimiser.load_state_dict(saved.state["optimiser"])
         averaged.load_state_dict(saved.weights)
+        if adversary is not None:
+            adversary.load(saved.state["adversary"])
         step, seconds = saved.meta["step"], saved.meta["seconds"]
         best_psnr, history = saved.meta["best_psnr_y"], saved.meta["history"]
         psnr_each = saved.meta.get("psnr_y_each", [])
@@ -152,8 +156,10 @@ def train(
             "psnr_y_each": psnr_each, "started_from": origin,
         }  # fmt: skip
         weights = {name: value.cpu() for name, value in averaged.state_dict().items()}
-        resume = {"network": network.state_dict(), "optimiser": optimiser.state_dict()} if state else {}
-        return Checkpoint(weights, meta, resume)
+        if not state:
+            return Checkpoint(weights, meta)
+        resume = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
+        return Checkpoint(weights, meta, resume | ({"adversary": adversary.state()} if adversary is not None else {}))
 
     # -- the loop
     losses: list[float] = []
@@ -170,6 +176,8 @@ def train(
             result = network(low)
         result, wanted = result.float(), goal(part, done)
         loss = teacher.loss(wanted, network, low, result, high) if teacher else wanted(result, high)
+        if adversary is not None:
+            loss = loss + adversary.pull(result, high)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own annotation lacks
         slope = nn.utils.clip_grad_norm_(network.parameters(), 1.0).item()
@@ -180,6 +188,8 @@ def train(
                 f"{recipe.name}: the loss became {losses[-1]}, its gradient {slope}, at step {step}; {kept}"
             )
         optimiser.step()
+        if adversary is not None:
+            adversary.learn(result.detach(), high)
         _average(averaged, network, min(part.ema, (1 + step) / (10 + step)))
         step += 1
         taken = time.monotonic() - clock
@@ -192,7 +202,9 @@ def train(
             score = float(np.mean(each))
             history.append([step, round(score, 4), round(float(np.mean(losses)), 6)])
             psnr_each = [round(s, 4) for s in each]
-            if score > best_psnr:
+            if (
+                score > best_psnr or adversary is not None
+            ):  # PSNR does not rank what is to look real: the newest is kept
                 best_psnr = score
                 checkpoint(state=False).save(best)
             checkpoint(state=True).save(last)

@@ -1,5 +1,5 @@
-"""A training run written down: a TOML file with the tables `network`, `data` and `train`, and `degrade` where pairs are
-degraded.
+"""A training run written down: a TOML file with the tables `network`, `data` and `train`, and where they are wanted
+`degrade` (bad small pictures) and `gan` (adversarial training).
 
 Every field has a default but the architecture; an unknown field is an error, so that a misspelt one cannot be ignored.
 `docs/training.md` explains each one. A field that is added later has a default by which older recipes stay as they were.
@@ -16,7 +16,7 @@ from edgelift.core.errors import RecipeError
 from edgelift.training.degrade.settings import Degradation, degradation_from
 from edgelift.training.tables import NOT_NEGATIVE, POSITIVE, SHARE, Rule, choice, plain_values, read_table
 
-__all__ = ["DataPart", "NetworkPart", "Recipe", "TrainPart", "load_recipe", "recipe_from"]
+__all__ = ["DataPart", "GanPart", "NetworkPart", "Recipe", "TrainPart", "load_recipe", "recipe_from"]
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,24 @@ class TrainPart:
 
 
 @dataclass(frozen=True)
+class GanPart:
+    """Adversarial training; the losses of the table `train` stay beside it."""
+
+    weight: float = 0.1
+    """Of the adversarial loss."""
+    loss: str = "vanilla"
+    """`vanilla` or `hinge`."""
+    channels: int = 64
+    """Of the discriminator, at full resolution."""
+    lr: float = 1e-4
+    """The discriminator's learning rate."""
+    features: str = ""
+    """File of a feature network for the perceptual loss; empty for none."""
+    features_weight: float = 1.0
+    """Of the perceptual loss."""
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A whole recipe; `name` is the bundle's name too."""
 
@@ -97,13 +115,16 @@ class Recipe:
     train: TrainPart = TrainPart()
     degrade: Degradation | None = None
     """How sharp pictures become bad small ones; None where they are only reduced."""
+    gan: GanPart | None = None
+    """None where no discriminator takes part."""
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe as plain values, as checkpoints and bundles keep it."""
         plain: dict[str, Any] = {"name": self.name}
         plain["network"] = {"architecture": self.network.architecture, **self.network.config}
         plain |= {"data": plain_values(self.data), "train": plain_values(self.train)}
-        return plain | ({"degrade": plain_values(self.degrade)} if self.degrade is not None else {})
+        further = {"degrade": self.degrade, "gan": self.gan}
+        return plain | {name: plain_values(part) for name, part in further.items() if part is not None}
 
 
 _LOSS_NAMES = ("l1", "l2", "charbonnier")
@@ -115,6 +136,10 @@ _RULES = {
     "teacher_weight": _WEIGHT,
     **dict.fromkeys(("patch", "batch", "validation", "steps", "lr", "final_lr", "validate_every"), POSITIVE),
     **dict.fromkeys(("seed", "sampling", "texture", "gradient", "frequency"), NOT_NEGATIVE),
+}  # fmt: skip
+_GAN_RULES = {
+    "loss": choice("vanilla", "hinge"), **dict.fromkeys(("weight", "channels", "lr"), POSITIVE),
+    "features_weight": NOT_NEGATIVE,
 }  # fmt: skip
 
 
@@ -128,12 +153,13 @@ def recipe_from(plain: dict[str, Any], source: str = "recipe") -> Recipe:
     if not isinstance(name, str) or not name:
         raise RecipeError(f"{source}: a field 'name' is needed")
     parts = {"data": DataPart, "train": TrainPart}
-    if unknown := sorted(set(plain) - {*parts, "degrade"}):
-        raise RecipeError(f"{source}: unknown table {unknown[0]!r}; known are network, data, train, degrade")
+    if unknown := sorted(set(plain) - {*parts, "degrade", "gan"}):
+        raise RecipeError(f"{source}: unknown table {unknown[0]!r}; known are network, data, train, degrade, gan")
     config = dict(network)
     made = {key: read_table(kind, plain.get(key, {}), f"{source}: {key}", _RULES) for key, kind in parts.items()}
     degrade = degradation_from(plain["degrade"], f"{source}: degrade") if "degrade" in plain else None
-    return Recipe(name, NetworkPart(config.pop("architecture"), config), made["data"], made["train"], degrade)
+    gan = read_table(GanPart, plain["gan"], f"{source}: gan", _GAN_RULES) if "gan" in plain else None
+    return Recipe(name, NetworkPart(config.pop("architecture"), config), made["data"], made["train"], degrade, gan)
 
 
 def load_recipe(path: Path) -> Recipe:
