@@ -14,11 +14,10 @@ from torch import Tensor
 
 from edgelift.core.errors import RequestError
 from edgelift.nets.network import Network
-from edgelift.training.checkpoint import Checkpoint
+from edgelift.training.checkpoint import Checkpoint, network_of
 from edgelift.training.data import Pair
 from edgelift.training.pictures import find_pictures, split
 from edgelift.training.recipe import recipe_from
-from edgelift.training.teacher import network_of
 from edgelift.training.validation import load_checks, validate_all
 
 __all__ = ["average", "average_greedily"]

@@ -202,9 +202,7 @@ def train(
             score = float(np.mean(each))
             history.append([step, round(score, 4), round(float(np.mean(losses)), 6)])
             psnr_each = [round(s, 4) for s in each]
-            if (
-                score > best_psnr or adversary is not None
-            ):  # PSNR does not rank what is to look real: the newest is kept
+            if score > best_psnr or adversary is not None:  # PSNR does not rank what is to look real
                 best_psnr = score
                 checkpoint(state=False).save(best)
             checkpoint(state=True).save(last)

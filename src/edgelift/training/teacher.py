@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 
 from edgelift.core.errors import TrainingError
-from edgelift.nets import zoo
 from edgelift.nets.network import Network
 from edgelift.nets.supernet import Slimmable
-from edgelift.training.checkpoint import Checkpoint
+from edgelift.training.checkpoint import Checkpoint, network_of
 from edgelift.training.recipe import TrainPart
 
 __all__ = ["WIDEST", "Teacher", "ensemble", "teacher_file", "teacher_of"]
@@ -86,14 +85,3 @@ def teacher_of(part: TrainPart, averaged: Network, runs: Path, device: torch.dev
     if network.scale != averaged.scale:
         raise TrainingError(f"{path} enlarges ×{network.scale}; a teacher of this run must enlarge ×{averaged.scale}")
     return Teacher(network, part.teacher_weight, by_eight=part.teacher_ensemble)
-
-
-def network_of(checkpoint: Checkpoint, path: Path) -> Network:
-    """The network of a checkpoint with its averaged weights. Raises `TrainingError` where they do not fit."""
-    try:
-        arguments = dict(checkpoint.meta["recipe"]["network"])
-        network = zoo.build(arguments.pop("architecture"), **arguments)
-        network.load_state_dict(checkpoint.weights)
-    except (LookupError, TypeError, ValueError, RuntimeError) as exc:  # a RequestError is a ValueError
-        raise TrainingError(f"{path}: no network can be made of it ({exc})") from exc
-    return network.requires_grad_(False)

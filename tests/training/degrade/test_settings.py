@@ -86,6 +86,7 @@ def test_without_the_table_nothing_is_degraded() -> None:
         ({"first": {"noise": ["a", 1]}}, "degrade.first.noise: expected a list of 2 numbers"),
         ({"first": {"sigma": [0, 1]}}, "degrade.first.sigma: must be two numbers above 0"),
         ({"first": {"sigma": [float("nan"), 1]}}, "degrade.first.sigma: must be two numbers above 0"),
+        ({"first": {"sigma": [1, float("inf")]}}, "degrade.first.sigma: must be two numbers above 0"),
         ({"first": {"quality": [0, 90]}}, "degrade.first.quality: must be two numbers of 1 to 100"),
         ({"first": {"factor": [0.5, 9]}}, "degrade.first.factor: must be two factors"),
         ({"first": {"resize": [0, 0, 0]}}, "degrade.first.resize: must be chances of at least 0, not all 0"),

@@ -6,6 +6,7 @@ The defaults are those that were published for Real-ESRGAN's general model. Rang
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,21 +110,27 @@ PRESETS: dict[str, Degradation] = {
 """Name of a strength -> its fixed parameters. `strong` is the published ones and what the web adds."""
 
 _RANGE = Rule(
-    lambda value: 0 <= value[0] <= value[1], "must be two numbers of at least 0, the second not the smaller one"
+    lambda value: 0 <= value[0] <= value[1] < math.inf,
+    "must be two numbers of at least 0, the second not the smaller one",
 )
-_ABOVE = Rule(lambda value: 0 < value[0] <= value[1], "must be two numbers above 0, the second not the smaller one")
+_ABOVE = Rule(
+    lambda value: 0 < value[0] <= value[1] < math.inf, "must be two numbers above 0, the second not the smaller one"
+)
 _QUALITY = Rule(
     lambda value: 1 <= value[0] <= value[1] <= 100, "must be two numbers of 1 to 100, the second not smaller"
 )
 _LEVELS = Rule(
     lambda value: 2 <= value[0] <= value[1] <= 256, "must be two numbers of 2 to 256, the second not smaller"
 )
-_PROPORTIONS = Rule(lambda value: min(value) >= 0 and sum(value) > 0, "must be chances of at least 0, not all 0")
+_PROPORTIONS = Rule(
+    lambda value: min(value) >= 0 and 0 < sum(value) < math.inf, "must be chances of at least 0, not all 0"
+)
 _FACTOR = Rule(
     lambda value: 0 < value[0] <= 1 <= value[1] <= 4, "must be two factors, the first at most 1, the second 1 to 4"
 )
 _PLATEAU = Rule(
-    lambda value: 0 < value[0] <= 1 <= value[1], "must be two exponents, the first at most 1, the second at least 1"
+    lambda value: 0 < value[0] <= 1 <= value[1] < math.inf,
+    "must be two exponents, the first at most 1, the second at least 1",
 )
 _ORDER_RULES = {
     **dict.fromkeys(("blur", "sinc", "gaussian", "grey"), CHANCE), "kernels": _PROPORTIONS, "resize": _PROPORTIONS,
