@@ -126,9 +126,8 @@ def test_patches_that_cannot_be_halved_three_times_are_refused(data: Path, tmp_p
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("kind", ["vanilla", "hinge"])
-def test_a_stopped_and_resumed_run_equals_an_undisturbed_one(data: Path, tmp_path: Path, kind: str) -> None:
-    recipe = _recipe({"loss": kind})
+def test_a_stopped_and_resumed_run_equals_an_undisturbed_one(data: Path, tmp_path: Path) -> None:
+    recipe = _recipe({"loss": "hinge"})
     train(recipe, [data], tmp_path / "whole", say=_quiet)
     asked = iter(range(10**6))
     with pytest.raises(TrainingError, match="stopped at step 6"):

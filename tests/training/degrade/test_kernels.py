@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgelift.training.degrade import kernels
@@ -21,6 +21,7 @@ def test_a_gaussian_by_hand() -> None:
     assert kernels.isotropic(3, 1.0) == pytest.approx(expected / expected.sum())
 
 
+@settings(max_examples=30)
 @given(SIZES, WIDTHS, WIDTHS, st.floats(-math.pi, math.pi), st.floats(0.5, 4.0))
 def test_all_sum_to_one_and_have_no_direction_forwards(
     size: int, wide: float, high: float, angle: float, beta: float

@@ -38,7 +38,7 @@ def test_the_same_generator_draws_the_same_and_facts_are_plain(name: str) -> Non
     assert _facts(once) != _facts(draw(PRESETS[name], 4, 3, _rng(6)))
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(SEEDS, st.sampled_from(list(PRESETS)), st.integers(1, 4))
 def test_values_lie_within_their_ranges(seed: int, name: str, scale: int) -> None:
     preset = PRESETS[name]
@@ -63,6 +63,7 @@ def test_values_lie_within_their_ranges(seed: int, name: str, scale: int) -> Non
             assert step.method in ("area", "bilinear", "bicubic")
 
 
+@settings(max_examples=30)
 @given(SEEDS, st.sampled_from(list(PRESETS)))
 def test_the_last_resize_gives_the_low_resolution(seed: int, name: str) -> None:
     steps = draw(PRESETS[name], 4, 1, _rng(seed))
