@@ -11,7 +11,21 @@ from typing import cast
 import typer
 
 from edgelift import __version__
-from edgelift.cli import average, degrade, devices, evaluate, export, models, niqe, plan, profile, score, train, upscale
+from edgelift.cli import (
+    average,
+    degrade,
+    devices,
+    edge_table,
+    evaluate,
+    export,
+    models,
+    niqe,
+    plan,
+    profile,
+    score,
+    train,
+    upscale,
+)
 from edgelift.core.errors import EdgeliftError
 
 __all__ = ["app", "run"]
@@ -50,6 +64,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("niqe")(niqe.niqe)
 app.command("score")(score.score)
 app.command("profile")(profile.profile)
+app.command("edge-table")(edge_table.edge_table)
 app.command("devices")(devices.devices)
 app.command("degrade")(degrade.degrade)
 app.command("train")(train.train)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -55,15 +56,36 @@ def _wide() -> bool:
 
 
 @app.command("show")
-def show(name: Annotated[str, typer.Argument(help="A bundled name or a bundle file.")]) -> None:
+def show(
+    name: Annotated[str, typer.Argument(help="A bundled name or a bundle file.")],
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the edge-to-PSNR table of a supernet to this file (.svg or .png).")
+    ] = None,
+) -> None:
     """Print the card of a model: every fact that its bundle states."""
     import dataclasses
 
     from edgelift.io.bundle import find_bundle, read_bundle
 
     path = find_bundle(name)
-    facts: dict[str, Any] = {"file": path, **dataclasses.asdict(read_bundle(path).spec)}
+    spec = read_bundle(path).spec
+    if plot is not None:
+        _plot_table(spec, plot)
+    facts: dict[str, Any] = {"file": path, **dataclasses.asdict(spec)}
     _print_facts(facts, 0)
+
+
+def _plot_table(spec: ModelSpec, path: Path) -> None:
+    from edgelift.evaluate.edge_table import in_decibels
+    from edgelift.evaluate.plots import check_suffix, lines, require, save
+    from edgelift.runtime.anytime.table import table_of
+
+    require()
+    check_suffix(path)
+    table = table_of(spec)
+    label = {"square": "mean squared Laplacian", "absolute": "mean absolute Laplacian"}[table.score]
+    curves = in_decibels(spec, table)
+    save(lines(curves, f"{label} of a block, 8-bit levels", "PSNR, dB", spec.name, log_x=True), path)
 
 
 def _print_facts(facts: dict[str, Any], depth: int) -> None:

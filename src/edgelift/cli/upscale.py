@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edgelift.runtime.files import Job
     from edgelift.runtime.sizes import Goal, SizedUpscaler
     from edgelift.runtime.upscaler import Upscaler
+    from edgelift.tiling.routes import Routes
 
 __all__ = ["upscale"]
 
@@ -52,6 +53,20 @@ def upscale(
     filter: Annotated[
         str | None, typer.Option(help="edge, sharpen, or unsharp[:radius,percent,threshold] on the result.")
     ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Time that each picture may take: 2s, 40ms, 40% of the widest variant's, or auto. One picture counts from the "
+            "start of the program to the finished file."
+        ),
+    ] = None,
+    fps: Annotated[float | None, typer.Option(help="A budget as a rate: pictures a second.")] = None,
+    map_file: Annotated[
+        Path | None, typer.Option("--map", help="Write the picture with each region tinted by its variant (PNG).")
+    ] = None,
+    routes: Annotated[
+        Path | None, typer.Option(help="Run the routes again that an earlier --json report holds: the same picture.")
+    ] = None,
     in_flight: Annotated[
         str,
         typer.Option(
@@ -84,10 +99,11 @@ def upscale(
     """Make pictures larger and sharper."""
     from edgelift.cli.forecast import dry_run
     from edgelift.core.errors import RequestError
+    from edgelift.io.formats import format_of_suffix
     from edgelift.io.pictures import DEFAULT_MAX_PIXELS, STANDARD, check_encoding
     from edgelift.runtime.batch import clear_leftovers, default_workers
-    from edgelift.runtime.estimate import require_disk
-    from edgelift.runtime.files import jobs
+    from edgelift.runtime.estimate import encoder_seconds, require_disk
+    from edgelift.runtime.files import Allowance, jobs
     from edgelift.runtime.sizes import Goal, open_upscaler
 
     if overwrite and resume:
@@ -100,13 +116,16 @@ def upscale(
         raise RequestError("--json-events and the picture cannot both go to standard output; use --json FILE")
     goal = Goal(scale, *_sides(width, height, size))
     options: dict[str, Any] = {"engine": engine, "device": device, "precision": precision, "tile": tile_of(tile)}
-    options |= {"batch": batch_of(batch), "memory": memory}
+    options |= {"batch": batch_of(batch), "memory": memory, "budget": _budget(budget, fps, routes)}
+    known = _routes(routes) if routes is not None else {}
     options |= {"merge": merge, "overlap": overlap, "filter": filter, "warn": _warn, **_in_flight(in_flight)}
     with open_upscaler(model, goal, **options) as upscaler:
         work = jobs(inputs, output, _label(goal, upscaler), suffix=suffix, format=format)
         check_encoding(work[0].target, format=format, quality=quality, compression=compression, lossless=lossless)
         kind: dict[str, Any] = {"format": format, "quality": quality, "lossless": lossless}
         kind["max_pixels"] = max_pixels or DEFAULT_MAX_PIXELS
+        if map_file is not None and (len(work) > 1 or not (options["budget"] or known) or STANDARD in inputs):
+            raise RequestError("--map is for one picture file, with --budget or --routes")
         if dry:
             return dry_run(upscaler, work, resume=resume, **kind)
         if resume:
@@ -114,7 +133,12 @@ def upscale(
         due = [job for job in work if not (resume and job.target.exists())]
         require_disk(upscaler, due, **kind)
         began = time.perf_counter()
-        workers = min(len(work), default_workers()) if memory is None else 1  # a limit holds for one picture
+        timed = options["budget"] is not None
+        workers = (
+            min(len(work), default_workers()) if memory is None and not timed else 1
+        )  # a limit holds for one picture
+        encoder = encoder_seconds(format_of_suffix(work[0].target, format))
+        kind["allowance"] = Allowance(_program_began() if len(work) == 1 else None, encoder, known)
         outcomes = _run(
             upscaler, work, events, workers=workers,
             resume=resume, overwrite=overwrite, compression=compression, **kind,
@@ -124,10 +148,72 @@ def upscale(
         typer.echo(json.dumps({"event": "end", **{k: v for k, v in facts.items() if k != "pictures"}}))
     if report is not None:
         _write(report, facts)
+    if map_file is not None and outcomes[0].result is not None and outcomes[0].result.account is not None:
+        from edgelift.evaluate.route_map import write_map
+
+        write_map(work[0].source, outcomes[0].result.account.routes, map_file)
+    late = _tell_of_budgets(outcomes)
     failed = [outcome.error for outcome in outcomes if outcome.error is not None]
     if len(work) > 1:
         _summary(outcomes)
-    return failed[0].exit_code if failed else 0
+    return failed[0].exit_code if failed else late
+
+
+def _budget(budget: str | None, fps: float | None, routes: Path | None) -> Any:
+    """What `Upscaler` takes as a budget; `auto` where routes choose in its place, so that a supernet is taken."""
+    from edgelift.core.errors import RequestError
+    from edgelift.runtime.anytime.budget import Budget, parse_budget
+
+    if sum(given is not None for given in (budget, fps, routes)) > 1:
+        raise RequestError("give one of --budget, --fps and --routes")
+    if routes is not None:
+        return Budget()
+    if fps is None:
+        return parse_budget(budget)
+    if not fps > 0:
+        raise RequestError(f"--fps is a number of pictures a second above 0, got {fps:g}")
+    return Budget(seconds=1 / fps)
+
+
+def _routes(path: Path) -> dict[Path, Routes]:
+    """Input -> routes, from a report of `--json`."""
+    from edgelift.core.errors import InputError, RequestError
+    from edgelift.runtime.anytime.account import routes_from
+
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        rows = {Path(row["input"]): row["budget"]["routes"] for row in plain["pictures"] if "budget" in row}
+    except OSError as exc:
+        raise InputError(f"{path}: cannot be read ({exc.strerror})") from exc
+    except (ValueError, LookupError, TypeError) as exc:
+        raise RequestError(
+            f"{path}: not a report with routes, as 'edgelift upscale --budget … --json FILE' writes it"
+        ) from exc
+    return {source: routes_from(routes) for source, routes in rows.items()}
+
+
+def _program_began() -> float:
+    """What `time.perf_counter` showed, or would have, when the program was started."""
+    from edgelift.runtime.hardware import process_age
+
+    return time.perf_counter() - process_age()
+
+
+def _tell_of_budgets(outcomes: list[Outcome]) -> int:
+    """Say which budgets were too small even for interpolation; the exit code."""
+    from edgelift.core.errors import BudgetError
+
+    late = 0
+    for outcome in outcomes:
+        account = outcome.result.account if outcome.result is not None else None
+        if account is not None and account.cheapest and not account.kept:
+            late = BudgetError.exit_code
+            typer.echo(
+                f"edgelift: {outcome.job.source}: {account.limit:.3g} s are too little even for interpolation, which was "
+                f"done in {account.seconds:.3g} s; give more time",
+                err=True,
+            )
+    return late
 
 
 def _sides(width: int | None, height: int | None, size: str | None) -> tuple[int | None, int | None]:
@@ -203,7 +289,8 @@ def _row(outcome: Outcome) -> dict[str, Any]:
     (height, width), (height_out, width_out) = outcome.result.size_in, outcome.result.size_out
     sizes = {"height": height, "width": width, "height_out": height_out, "width_out": width_out}
     sizes["frames"] = outcome.result.frames
-    return {**row, "status": "done", **sizes, "seconds": round(outcome.result.seconds, 4)}
+    row = {**row, "status": "done", **sizes, "seconds": round(outcome.result.seconds, 4)}
+    return row if outcome.result.account is None else {**row, "budget": outcome.result.account.as_plain()}
 
 
 def _facts(upscaler: Upscaler | SizedUpscaler, outcomes: list[Outcome], seconds: float) -> dict[str, Any]:

@@ -8,6 +8,7 @@ EdgeliftError                    1
 ├── EngineError                  6   an engine failed while it compiled or ran
 │   ├── EngineMissingError       7   an engine is not installed, or cannot run on this machine
 │   └── EngineMemoryError       10   an engine has too little memory for a window
+├── BudgetError                 11   a time budget is too small even for interpolation
 └── TrainingError                8   a training run cannot start or had to stop
     └── RecipeError              9   a recipe is not valid
 
@@ -18,6 +19,7 @@ and what to do. Errors of other libraries are mapped where those libraries are c
 from __future__ import annotations
 
 __all__ = [
+    "BudgetError",
     "BundleError",
     "EdgeliftError",
     "EngineError",
@@ -77,6 +79,12 @@ class EngineMemoryError(EngineError):
     """An engine has too little memory for the windows it was given; smaller ones may fit."""
 
     exit_code = 10
+
+
+class BudgetError(EdgeliftError):
+    """A time budget is too small even for interpolation; what there was no time for was done all the same."""
+
+    exit_code = 11
 
 
 class TrainingError(EdgeliftError):

@@ -13,6 +13,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from edgelift.io.vips import Image, call, vips_errors
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from matplotlib.text import Annotation
     from matplotlib.transforms import Bbox
@@ -33,6 +35,8 @@ SIZE = (7.2, 4.3)
 """Inches, of which SVG has 72 points."""
 PNG_SCALE = 2.0
 MAX_NAME = 60
+MANY_DECADES = 1e4
+"""Highest over lowest value of a logarithmic axis from which only powers of ten have labels."""
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#332288", "#882255")
 """Told apart with any kind of colour vision (Okabe and Ito 2008; two of Tol's at the end)."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -213,8 +217,15 @@ def _scales(axes: Axes, log_x: bool, log_y: bool) -> None:
         if logarithmic:
             (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
             axis.set_tick_params(which="minor", pad=5.0)  # labels of both kinds in one line
-            for formatter in (axis.set_major_formatter, axis.set_minor_formatter):
-                formatter(lambda value, _: f"{value:.10g}" if _leading(value) in (1, 2, 5) else "")
+            axis.set_major_formatter(lambda value, _: f"{value:.10g}" if _leading(value) == 1 else "")
+            axis.set_minor_formatter(partial(_minor, axis))
+
+
+def _minor(axis: Axis, value: float, position: int | None) -> str:
+    """The label between two powers of ten: beyond a few of them there is no room for it."""
+    low, high = axis.get_view_interval()
+    narrow = high < MANY_DECADES * low
+    return f"{value:.10g}" if narrow and _leading(value) in (2, 5) else ""
 
 
 def _leading(value: float) -> int:

@@ -35,7 +35,7 @@ class FrameSource:
 
 
 def upscale_frames(
-    run: Callable[[Source, Target, Report], None],
+    run: Callable[[Source, Target, Report], object],
     reader: PictureReader,
     writer: PictureWriter,
     report: Report = lambda done: None,

@@ -52,6 +52,8 @@ class Options:
     """Type of the windows: `uint8`, or `float32` for 16-bit pictures, which then run in f32."""
     threads: int = 0
     """0 means all cores."""
+    many_shapes: bool = False
+    """Windows of many shapes will come, so that none of them is worth preparing for."""
 
     def __post_init__(self) -> None:
         for name, value, known in (("precision", self.precision, PRECISIONS), ("samples", self.samples, SAMPLES)):

@@ -33,6 +33,7 @@ from edgelift.tiling.choose import Choice
 __all__ = [
     "Estimate",
     "Facts",
+    "encoder_seconds",
     "estimate",
     "estimate_file",
     "facts_of",
@@ -139,7 +140,7 @@ def estimate(
     raw = raw_bytes(upscaler, facts)
     kind = format_of_suffix(target, format)
     run = _run(upscaler, facts, size, measure)
-    seconds = run.seconds * facts.frames + raw * ENCODERS.get(kind.name, OTHER).seconds
+    seconds = run.seconds * facts.frames + raw * encoder_seconds(kind)
     disk = typical_bytes(raw, kind, quality, facts.dtype, lossless=lossless)
     return Estimate(
         (facts.height, facts.width), size, seconds, run.measured, run.busy, run.memory, disk, raw, tuple(run.tiles)
@@ -150,6 +151,11 @@ def raw_bytes(upscaler: Upscaler | SizedUpscaler, facts: Facts) -> int:
     """Bytes of the result's samples."""
     height, width = upscaler.size(facts.height, facts.width)
     return height * width * facts.channels * facts.frames * np.dtype(facts.dtype).itemsize
+
+
+def encoder_seconds(kind: PictureFormat) -> float:
+    """Of one core, for a byte of samples in that format, about."""
+    return ENCODERS.get(kind.name, OTHER).seconds
 
 
 def typical_bytes(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,14 +22,21 @@ from edgelift.io.pictures import (
     open_picture,
 )
 from edgelift.runtime.animation import upscale_frames
+from edgelift.runtime.anytime.account import Account
+from edgelift.runtime.anytime.run import Terms
 from edgelift.runtime.pipeline import Report
 from edgelift.runtime.rows import CallbackTarget, Rows, Source, Target
+from edgelift.tiling.routes import Routes
 
-__all__ = ["Job", "Result", "Upscaling", "jobs", "upscale_file"]
+__all__ = ["Allowance", "Job", "Result", "Upscaling", "jobs", "upscale_file"]
 
 
 PIECE_BYTES = 4 << 20
 """Of a strip that go to the encoder at once: what waits for it stays small, however wide the picture is."""
+PIECES = 3
+"""Such parts that the encoder may have before it when the last row is done."""
+ENDING = 0.015
+"""Seconds to end a file and give it its name."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,24 @@ class Result:
     """From opening the one file to closing the other."""
     frames: int = 1
     """More than one for animations; the sizes are of one."""
+    account: Account | None = None
+    """What became of its budget, where it had one; None for animations, each frame of which has the budget."""
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What a budget is counted from, what must be left of it for the file, and routes to run again."""
+
+    began: float | None = None
+    """What `time.perf_counter` showed when the budget's seconds began; None: when the file is opened."""
+    encoder: float = 2e-8
+    """Seconds of the encoder for a byte of samples."""
+    routes: Mapping[Path, Routes] = field(default_factory=dict)
+    """Of the sources that have some."""
+
+    def after(self, size: int) -> float:
+        """Seconds that pass between the last row of a result of `size` bytes and its file's end, about."""
+        return ENDING + self.encoder * min(size, PIECES * PIECE_BYTES)
 
 
 class Upscaling(Protocol):
@@ -60,8 +85,8 @@ class Upscaling(Protocol):
     def size(self, height: int, width: int) -> tuple[int, int]:
         """The result's (height, width)."""
 
-    def run(self, source: Source, target: Target, report: Report = ...) -> None:
-        """Upscale `source` into `target`."""
+    def run(self, source: Source, target: Target, report: Report = ..., terms: Terms = ...) -> Account | None:
+        """Upscale `source` into `target`; what became of a budget."""
 
 
 class _PictureSource:
@@ -169,16 +194,19 @@ def upscale_file(
     format: str | None = None,
     report: Report = lambda done: None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
+    allowance: Allowance | None = None,
     **options: Any,
 ) -> Result:
     """Upscale `job.source` to `job.target`, which is complete afterwards or, after an error, not there.
 
     Of an animation each frame is upscaled by itself, and its timing kept. A picture of more than `max_pixels` is not
-    read. `options` go to `create_picture`. Raises `InputError` (also for a file that changes while it is read), `OutputError`,
-    `EngineError`.
+    read. `allowance` says when a budget's clock began; else it begins here. `options` go to `create_picture`. Raises
+    `InputError` (also for a file that changes while it is read), `OutputError`, `EngineError`.
     """
     began = time.perf_counter()
+    allowance = allowance or Allowance()
     before = _stamp(job.source)
+    account = None
     with open_picture(job.source, max_pixels=max_pixels, animated=True) as reader:
         source = _PictureSource(reader)
         size_in = (reader.height, reader.width)
@@ -194,7 +222,13 @@ def upscale_file(
             if reader.frames > 1:
                 upscale_frames(upscaler.run, reader, writer, report)
             else:
-                upscaler.run(source, CallbackTarget(source.layers, size_out[1], source.dtype, take), report)
+                size = size_out[0] * size_out[1] * 3 * source.layers * source.dtype.itemsize
+                terms = Terms(allowance.began or began, allowance.after(size), allowance.routes.get(job.source))
+                target = CallbackTarget(source.layers, size_out[1], source.dtype, take)
+                account = upscaler.run(source, target, report, terms)
             if _stamp(job.source) != before:
                 raise InputError(f"{job.source}: changed while it was read; run it again when nothing writes to it")
-    return Result(job, size_in, size_out, time.perf_counter() - began, reader.frames)
+    ended = time.perf_counter()
+    if account is not None:
+        account = replace(account, seconds=ended - (allowance.began or began))
+    return Result(job, size_in, size_out, ended - began, reader.frames, account)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from functools import cache
 from pathlib import Path
 
-__all__ = ["cache_folder", "cpu_flags", "has_amx", "prefers_bf16"]
+__all__ = ["cache_folder", "cpu_flags", "has_amx", "prefers_bf16", "process_age"]
 
 
 @cache
@@ -50,3 +51,13 @@ def cache_folder() -> Path:
     else:
         base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "edgelift"
+
+
+def process_age() -> float:
+    """Seconds since this process was started, where the system says so; else those that it has computed for."""
+    try:
+        after_name = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        started = int(after_name[19]) / os.sysconf("SC_CLK_TCK")  # field 22 of proc(5), of which two stand before
+        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started)
+    except (OSError, ValueError, IndexError, AttributeError):
+        return time.process_time()

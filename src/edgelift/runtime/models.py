@@ -7,12 +7,14 @@ from pathlib import Path
 
 from edgelift.core.errors import RequestError
 from edgelift.core.resize import KERNELS
-from edgelift.io.bundle import Bundle, find_bundle, read_bundle
+from edgelift.io.bundle import Bundle, bundled, find_bundle, read_bundle
 
-__all__ = ["DEFAULTS", "Interpolation", "resolve"]
+__all__ = ["ANYTIME", "DEFAULTS", "Interpolation", "anytime_models", "resolve"]
 
 DEFAULTS = {2: "abpn-x2", 3: "abpn-x3", 4: "abpn-x4"}
 """The network of each scale where none is named: one fixed choice, the best of those bundled."""
+ANYTIME = {2: "anytime-x2", 4: "anytime-x4"}
+"""The supernet of each scale that a time budget takes where none is named."""
 MAX_INTERPOLATION = 64.0
 
 
@@ -32,25 +34,33 @@ class Interpolation:
         return max(1, round(height * self.scale)), max(1, round(width * self.scale))
 
 
-def _fixed(scale: float | None) -> str:
+def anytime_models() -> list[str]:
+    """Names of the bundled models that have variants, and so serve a time budget."""
+    return [name for name, path in bundled().items() if read_bundle(path).spec.widest > 1]
+
+
+def _fixed(scale: float | None, anytime: bool) -> str:
+    named = ANYTIME if anytime else DEFAULTS
     if scale is None:
         scale = 2
-    if scale not in DEFAULTS:
-        known, free = ", ".join(map(str, DEFAULTS)), ", ".join(KERNELS)
+    if scale not in named:
+        known, free = ", ".join(map(str, named)), ", ".join(KERNELS)
+        what = "of several variants, as a budget needs them, " if anytime else ""
         raise RequestError(
-            f"no network enlarges ×{scale:g}; networks are bundled for {known}, and {free} take any scale (--model bicubic)"
+            f"no network {what}enlarges ×{scale:g}; networks are bundled for {known}, and {free} take any scale (--model bicubic)"
         )
-    return DEFAULTS[int(scale)]
+    return named[int(scale)]
 
 
-def resolve(model: str | Path | None, scale: float | None = None) -> Bundle | Interpolation:
-    """The model for a request. `scale` may be left out where the model has one of its own.
+def resolve(model: str | Path | None, scale: float | None = None, *, anytime: bool = False) -> Bundle | Interpolation:
+    """The model for a request. `scale` may be left out where the model has one of its own; `anytime`: where no model is
+    named, one that serves a time budget.
 
     Raises `RequestError` for an unknown model or a scale that it does not have, `BundleError` for a bad file.
     """
     if model in KERNELS:
         return Interpolation(str(model), 2.0 if scale is None else float(scale))
-    name = _fixed(scale) if model is None else model
+    name = _fixed(scale, anytime) if model is None else model
     bundle = read_bundle(find_bundle(name))
     if scale is not None and scale != bundle.spec.scale:
         raise RequestError(

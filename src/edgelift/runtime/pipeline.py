@@ -20,8 +20,7 @@ from edgelift.runtime.engine import Engine
 from edgelift.runtime.rows import Rows, Source, Target
 from edgelift.runtime.windows import Scratch, Warn, WindowRunner
 from edgelift.tiling.merge import Merge, merge_of
-from edgelift.tiling.plan import Plan
-from edgelift.tiling.window import Window
+from edgelift.tiling.window import Planned, Window
 
 __all__ = ["Report", "interpolate", "run_plan"]
 
@@ -43,13 +42,18 @@ class _Task:
     """Of the result, that the row of windows fills."""
     last: bool
     """Whether no window of the row follows."""
+    done: float
+    """Share of the picture that is done when this is."""
 
 
-def _tasks(plan: Plan, batch: int, strips: Iterable[Rows], merge: Merge, target: Target) -> Iterator[_Task]:
+def _tasks(plan: Planned, batch: int, strips: Iterable[Rows], merge: Merge, target: Target) -> Iterator[_Task]:
     for k, (row, rows) in enumerate(zip(plan.windows(), strips, strict=True)):
         strip = target.room(merge.spans[k].start, merge.spans[k].stop)
+        finished = 0
         for group in _groups(row, batch):
-            yield _Task(k, group, rows, strip, last=group[-1] is row[-1])
+            finished += len(group)
+            done = (k + finished / len(row)) / len(plan.rows)
+            yield _Task(k, group, rows, strip, finished == len(row), done)
 
 
 def _groups(row: tuple[Window, ...], batch: int) -> Iterator[tuple[Window, ...]]:
@@ -92,7 +96,7 @@ class _Worker:
 
 def run_plan(
     engine: Engine,
-    plan: Plan,
+    plan: Planned,
     source: Source,
     target: Target,
     report: Report = lambda done: None,
@@ -114,18 +118,16 @@ def run_plan(
     merging = merge_of(merge, plan, engine.spec.grid, engine.spec.shuffle, source.layers)
     worker = _Worker(WindowRunner(engine, warn), merging)
     ranges = [(read.start, min(read.stop, plan.height)) for read, _ in plan.rows]
-    finished = 0
     with (
         read_ahead(source, ranges, ahead) as strips,
         in_order(worker.work, _tasks(plan, batch, strips, merging, target), workers) as results,
     ):
         for task, (scratch, blocks) in results:
             worker.settle(task, scratch, blocks)
-            finished += len(task.windows)
             if task.last:
                 merging.finish(task.strip, task.row)
                 target.done(task.strip)
-            report(finished / len(plan))
+            report(task.done)
 
 
 def interpolate(

@@ -79,6 +79,11 @@ class Planner:
         """The guess that serves until something is measured."""
         return prices.assumed(self.spec, self._engine.device)
 
+    @property
+    def samples(self) -> str:
+        """The type of the windows."""
+        return self._options.samples
+
     @cached_property
     def activations(self) -> float:
         """Bytes for each pixel of a window; see `io.activations`."""

@@ -36,6 +36,7 @@ __all__ = [
     "Key",
     "Measurement",
     "assumed",
+    "guessed",
     "key_of",
     "load",
     "measure",
@@ -59,8 +60,9 @@ ASSUMED_RATE = {"CPU": 5e10}
 """Multiply-adds a second where nothing was measured: two laptop cores in f32. Tells seconds from minutes, no more."""
 ASSUMED_FAST = 2e12
 """The same for any other device."""
-INTERPOLATION = 48
-"""Multiply-adds of a pixel of the result, at least: what interpolating its three colours takes."""
+INTERPOLATION = 700
+"""Multiply-adds that a pixel of the result is taken to need at least. Interpolation does a tenth of them, and was measured
+to take as long as so many of a network's: it is memory that it waits for."""
 ASSUMED_CALL = 1e-3
 """Seconds of a call whatever its window."""
 VERSION = 1
@@ -161,8 +163,21 @@ def measure(
     """
     variants = priced(engine.spec)
     parts = [_measure(_Runs(engine, samples, v, clock), budget / len(variants), most) for v in variants]
-    rows = tuple(row for found, _ in parts for row in found)
-    return Measurement(CostModel(rows), statistics.median(spread for _, spreads in parts for spread in spreads))
+    rows = tuple(row for found, _, _ in parts for row in found)
+    fresh = [seconds for _, _, extra in parts for seconds in extra]
+    model = CostModel(rows, statistics.median(fresh) if fresh else 0.0)
+    return Measurement(model, statistics.median(spread for _, spreads, _ in parts for spread in spreads))
+
+
+def guessed(engine: Engine, assumed: CostModel, samples: str = "uint8", clock: Clock = time.perf_counter) -> CostModel:
+    """`assumed` prices, set right by one small window through the widest variant: where there is no time to measure."""
+    spec = engine.spec
+    side = -(-SHAPES[0][0] // spec.multiple_of) * spec.multiple_of
+    runs = _Runs(engine, samples, spec.widest, clock)
+    first, second = runs.seconds((1, side, side)), runs.seconds((1, side, side))
+    factor = second / assumed.seconds(1, side, side, spec.widest)
+    rows = tuple(dataclasses.replace(row, seconds=row.seconds * factor) for row in assumed.rows)
+    return CostModel(rows, max(0.0, first - second))
 
 
 def _tasks(engine: Engine) -> list[Shape]:
@@ -197,17 +212,19 @@ class _Runs:
         return max(self.clock() - began, 1e-9)  # a clock may be too coarse to see it
 
 
-def _measure(runs: _Runs, budget: float, most: int | None) -> tuple[list[Measured], list[float]]:
-    """Rows, and for each the longer of its two timed runs over the shorter."""
-    first = _first_round(runs, budget, most)
+def _measure(runs: _Runs, budget: float, most: int | None) -> tuple[list[Measured], list[float], list[float]]:
+    """Rows, for each the longer of its two timed runs over the shorter, and what the first windows of a shape took more."""
+    first, fresh = _first_round(runs, budget, most)
     both = {shape: (seconds, runs.seconds(shape)) for shape, seconds in first.items()}
     rows = [Measured(*shape, min(times), runs.variant) for shape, times in both.items()]
-    return rows, [max(times) / min(times) for times in both.values()]
+    return rows, [max(times) / min(times) for times in both.values()], fresh
 
 
-def _first_round(runs: _Runs, budget: float, most: int | None) -> dict[Shape, float]:
-    """Seconds of each shape that can be run three times within the budget, after one run to warm up."""
+def _first_round(runs: _Runs, budget: float, most: int | None) -> tuple[dict[Shape, float], list[float]]:
+    """Seconds of each shape that can be run three times within the budget, after one run to warm up; what that one took
+    more, but for the first shape, for which the variant itself may have been compiled."""
     done: dict[Shape, float] = {}
+    fresh: list[float] = []
     began, price = runs.clock(), 0.0
     for shape in _tasks(runs.engine):
         pixels = math.prod(shape)
@@ -215,14 +232,16 @@ def _first_round(runs: _Runs, budget: float, most: int | None) -> dict[Shape, fl
         if done and (expected > budget or pixels > (most or pixels)):
             continue
         try:
-            runs.seconds(shape)
+            warming = runs.seconds(shape)
             done[shape] = runs.seconds(shape)
+            if len(done) > 1:
+                fresh.append(max(0.0, warming - done[shape]))
         except EngineError:
             if not done:
                 raise
             break  # larger ones need even more of what was not there
         price = done[shape] / pixels
-    return done
+    return done, fresh
 
 
 def prices_folder() -> Path:

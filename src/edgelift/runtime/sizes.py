@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -10,8 +11,10 @@ from typing import Any
 from edgelift.core.errors import RequestError
 from edgelift.core.image import Picture, check_image
 from edgelift.core.resize import KERNELS
+from edgelift.runtime.anytime.account import Account
+from edgelift.runtime.anytime.run import NOW, Terms
 from edgelift.runtime.filters import filtered, parse_filter
-from edgelift.runtime.models import DEFAULTS
+from edgelift.runtime.models import ANYTIME, DEFAULTS
 from edgelift.runtime.pipeline import Report, interpolate
 from edgelift.runtime.relay import Relay, run_stages
 from edgelift.runtime.rows import ArraySource, ArrayTarget, Source, Target
@@ -77,7 +80,7 @@ class SizedUpscaler:
         self._filter = parse_filter(filter)  # for the result, not for what passes between the steps
         self.goal, self._model, self._options = goal, model, options
         self._networks: dict[int, Upscaler] = {}
-        self._scales = tuple(DEFAULTS)
+        self._scales = tuple(DEFAULTS if options.get("budget") is None else ANYTIME)
         self._kernel = str(model) if model in KERNELS else REDUCTION
         self.spec = None
         if model in KERNELS:
@@ -122,32 +125,55 @@ class SizedUpscaler:
             self._networks[scale] = Upscaler(None, scale=scale, **self._options)
         return self._networks[scale]
 
-    def run(self, source: Source, target: Target, report: Report = lambda done: None) -> None:
-        """Upscale `source` into `target`, strip by strip; `report` follows the last step."""
+    def run(
+        self, source: Source, target: Target, report: Report = lambda done: None, terms: Terms = NOW
+    ) -> Account | None:
+        """Upscale `source` into `target`, strip by strip; `report` follows the last step. A budget is kept by the network.
+
+        Raises `RequestError` where two networks would share a budget.
+        """
         height, width = self.size(source.height, source.width)
         into = filtered(self._filter, target, (source.layers, height, width), source.dtype)
-        self._stage(self.networks(source.height, source.width), (height, width), source, into, report)
+        networks = self.networks(source.height, source.width)
+        if len(networks) > 1 and (networks[0].budget is not None or terms.routes is not None):
+            most = max(self._scales)
+            raise RequestError(
+                f"a budget is for one pass of a network; ask for at most ×{most}, or leave the budget out"
+            )
+        accounts: list[Account | None] = []
+        self._stage(networks, (height, width), source, into, report, terms, accounts)
+        return accounts[0] if accounts else None
 
     def _stage(
-        self, left: list[Upscaler], size: tuple[int, int], source: Source, target: Target, report: Report
+        self,
+        left: list[Upscaler],
+        size: tuple[int, int],
+        source: Source,
+        target: Target,
+        report: Report,
+        terms: Terms,
+        accounts: list[Account | None],
     ) -> None:
         if not left:
             interpolate(self._kernel, size, source, target, report)
             return
         between = left[0].size(source.height, source.width)
         if between == size:
-            left[0].run(source, target, report)
+            accounts.append(left[0].run(source, target, report, terms))
             return
         relay = Relay(*between, source.layers, source.dtype)
         run_stages(
-            lambda into: left[0].run(source, into), lambda out: self._stage(left[1:], size, out, target, report), relay
+            lambda into: accounts.append(left[0].run(source, into, terms=terms)),
+            lambda out: self._stage(left[1:], size, out, target, report, terms, accounts),
+            relay,
         )
 
     def __call__(self, picture: Picture) -> Picture:
         """The resized picture; see `Upscaler.__call__`."""
+        terms = Terms(time.perf_counter())
         picture = check_image(picture)
         target = ArrayTarget(*self.size(*picture.shape[:2]), picture.dtype)
-        self.run(ArraySource(picture), target)
+        self.run(ArraySource(picture), target, terms=terms)
         return target.picture
 
     def close(self) -> None:
@@ -167,7 +193,8 @@ class SizedUpscaler:
 def open_upscaler(model: str | Path | None = None, goal: Goal = Goal(), **options: Any) -> Upscaler | SizedUpscaler:
     """An `Upscaler` where one network or interpolation gives `goal` by itself, else a `SizedUpscaler`."""
     pixels = bool(goal.width or goal.height)
-    if not pixels and (model in KERNELS or goal.scale is None or (model is None and goal.scale in DEFAULTS)):
+    fixed = DEFAULTS if options.get("budget") is None else ANYTIME
+    if not pixels and (model in KERNELS or goal.scale is None or (model is None and goal.scale in fixed)):
         return Upscaler(model, scale=goal.scale, **options)
     if model is not None and not pixels:
         named = Upscaler(model, **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -16,11 +17,14 @@ from edgelift.core.image import Picture, check_image
 from edgelift.core.spec import ModelSpec
 from edgelift.io.bundle import Bundle
 from edgelift.runtime.ahead import write_behind
+from edgelift.runtime.anytime.account import Account
+from edgelift.runtime.anytime.budget import Budget, parse_budget
+from edgelift.runtime.anytime.run import NOW, AnyTime, Terms
 from edgelift.runtime.engine import Engine, Options
 from edgelift.runtime.engines import open_engine
 from edgelift.runtime.filters import filtered, parse_filter
 from edgelift.runtime.footprint import parse_size
-from edgelift.runtime.models import resolve
+from edgelift.runtime.models import anytime_models, resolve
 from edgelift.runtime.pipeline import Report, interpolate, run_plan
 from edgelift.runtime.planner import Planner
 from edgelift.runtime.rows import ArraySource, ArrayTarget, Source, Target
@@ -52,6 +56,10 @@ class Upscaler:
     at once; `ahead`, `behind`: strips that are read before and may wait behind them. `warn` hears of windows that had to
     be halved, since the engine's memory was short; it logs where none is given.
 
+    `budget`: what a picture may take, for supernets: seconds (2.5, "40ms"), a share of the widest variant's time ("40%") or
+    "auto" (see `runtime.anytime`); it may be changed between calls. A call counts from its beginning to the finished array.
+    None runs the widest variant, and the result is the same every time.
+
     Raises `RequestError` for what cannot be served, `EngineMissingError` where no engine is installed.
     """
 
@@ -74,14 +82,16 @@ class Upscaler:
         ahead: int = 1,
         behind: int = 0,
         warn: Warn = _log,
+        budget: str | float | Budget | None = None,
     ) -> None:
-        self._asked = Options(device, precision, threads=threads)
+        self._budget = parse_budget(budget)
+        self._asked = Options(device, precision, threads=threads, many_shapes=budget is not None)
         if tile != "auto" and not _is_size(tile):
             raise RequestError(f"a tile is 'auto' or (height, width) of at least one pixel each, got {tile!r}")
         if batch != "auto" and (isinstance(batch, str) or batch < 1):
             raise RequestError(f"a batch is 'auto' or at least one window, got {batch!r}")
         self._batch, self._memory = batch, parse_size(str(memory)) if memory is not None else None
-        self.model = resolve(model, scale)
+        self.model = resolve(model, scale, anytime=budget is not None)
         self.scale: float = self.model.spec.scale if isinstance(self.model, Bundle) else self.model.scale
         self._engine_name, self._tile = engine, tile
         self._merge, self._overlap, self._filter = merge, overlap, parse_filter(filter)
@@ -96,12 +106,29 @@ class Upscaler:
             )
         elif (engine, device, precision) != ("auto", "auto", "auto"):
             raise RequestError(f"{self.name} is an interpolation; leave engine, device and precision out")
+        self._own_windows = (tile, batch, memory, merge, overlap, workers) == ("auto", "auto", None, "crop", None, 1)
         self._engines: dict[str, Engine] = {}
         self._planners: dict[str, Planner] = {}
+        self._anytimes: dict[str, AnyTime] = {}
+        self.account: Account | None = None
+        """Of the last picture that was finished within a budget."""
         self._lock = threading.Lock()
         self._closed = False
         if isinstance(self.model, Bundle):
             self._engine("uint8")  # so that what cannot run is known now
+        if self._budget is not None:
+            self._anytime("uint8")
+
+    @property
+    def budget(self) -> Budget | None:
+        """What a picture may take; text and seconds are understood as by the constructor."""
+        return self._budget
+
+    @budget.setter
+    def budget(self, given: str | float | Budget | None) -> None:
+        self._budget = parse_budget(given)
+        if self._budget is not None:
+            self._anytime("uint8")
 
     @property
     def spec(self) -> ModelSpec | None:
@@ -182,15 +209,39 @@ class Upscaler:
                 )  # fmt: skip
             return self._planners[samples]
 
-    def run(self, source: Source, target: Target, report: Report = lambda done: None) -> None:
-        """Upscale `source` into `target`, strip by strip."""
+    def run(
+        self, source: Source, target: Target, report: Report = lambda done: None, terms: Terms = NOW
+    ) -> Account | None:
+        """Upscale `source` into `target`, strip by strip; with a budget or routes, what became of them."""
         size = self.size(source.height, source.width)
+        account = None
         with write_behind(target, self._behind) as written:
             into = filtered(self._filter, written, (source.layers, *size), source.dtype)
-            if isinstance(self.model, Bundle):
+            if self._budget is not None or terms.routes is not None:
+                account = self._anytime(_samples(source.dtype)).run(
+                    source, into, report, budget=self._budget, terms=terms, warn=self._warn, ahead=self._ahead
+                )
+                self.account = account
+            elif isinstance(self.model, Bundle):
                 self._run_windows(source, into, report)
             else:
                 interpolate(self.model.kernel, size, source, into, report, ahead=self._ahead)
+        return account
+
+    def _anytime(self, samples: str) -> AnyTime:
+        """What runs pictures of that type within a budget. Raises `RequestError` where this model has none."""
+        if not isinstance(self.model, Bundle) or self.model.spec.widest < 2:
+            known = ", ".join(anytime_models())
+            raise RequestError(f"{self.name} has no variants to choose from by a budget; those that do are {known}")
+        if not self._own_windows:
+            raise RequestError(
+                "a budget chooses its own windows; leave tile, batch, memory, merge, overlap, workers out"
+            )
+        planner, engine = self.planner(np.uint8 if samples == "uint8" else np.float32), self._engine(samples)
+        with self._lock:
+            if samples not in self._anytimes:
+                self._anytimes[samples] = AnyTime(self.model, engine, planner)
+            return self._anytimes[samples]
 
     def _run_windows(self, source: Source, target: Target, report: Report) -> None:
         engine = self._engine(_samples(source.dtype))
@@ -207,9 +258,10 @@ class Upscaler:
 
     def __call__(self, picture: Picture) -> Picture:
         """The enlarged picture: H × W × 3 RGB in, uint8, uint16 or float32 (0 … 255); the same type out."""
+        terms = Terms(time.perf_counter())
         picture = check_image(picture)
         target = ArrayTarget(*self.size(*picture.shape[:2]), picture.dtype)
-        self.run(ArraySource(picture), target)
+        self.run(ArraySource(picture), target, terms=terms)
         return target.picture
 
     def _engine(self, samples: str) -> Engine:
@@ -225,6 +277,7 @@ class Upscaler:
     def close(self) -> None:
         """Release the engines."""
         with self._lock:
+            self._anytimes.clear()
             for engine in self._engines.values():
                 engine.close()
             self._engines.clear()

@@ -88,8 +88,12 @@ class CostModel:
     """
 
     rows: tuple[Measured, ...]
+    fresh: float = 0.0
+    """Seconds that the first window of a shape takes on top, since engines prepare each."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.fresh, bool) or not isinstance(self.fresh, int | float) or not 0 <= self.fresh < 1e9:
+            raise RequestError(f"the seconds of a new shape are at least 0 and finite, got {self.fresh!r}")
         if not 1 <= len(self.rows) <= MAX_ROWS:
             raise RequestError(f"a table of prices has 1 to {MAX_ROWS} rows, got {len(self.rows)}")
         shapes = [(row.variant, row.batch, row.height, row.width) for row in self.rows]
@@ -125,7 +129,7 @@ class CostModel:
     def to_json(self) -> str:
         """The table as text; `from_json` gives an equal model."""
         rows = [astuple(row) for row in self.rows]
-        return json.dumps({"prices": VERSION, "rows": rows})
+        return json.dumps({"prices": VERSION, "rows": rows, "fresh": self.fresh})
 
     @classmethod
     def from_json(cls, text: str) -> CostModel:
@@ -141,14 +145,14 @@ class CostModel:
     @classmethod
     def from_plain(cls, plain: Any) -> CostModel:
         """Read the parsed form of `to_json`, such as a part of a larger document; errors as `from_json`."""
-        if not isinstance(plain, dict) or set(plain) != {"prices", "rows"}:
-            raise RequestError("a table of prices is a JSON object of 'prices' (its version) and 'rows'")
+        if not isinstance(plain, dict) or {"prices", "rows"} - set(plain) or set(plain) - {"prices", "rows", "fresh"}:
+            raise RequestError("a table of prices is a JSON object of 'prices' (its version), 'rows' and 'fresh'")
         if plain["prices"] != VERSION or isinstance(plain["prices"], bool):
             raise RequestError(f"a table of prices of version {plain['prices']!r:.20}; this edgelift reads {VERSION}")
         rows = plain["rows"]
         if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) == 5 for row in rows):
             raise RequestError("'rows' is a list of [batch, height, width, seconds, variant]")
-        return cls(tuple(Measured(*row) for row in rows))
+        return cls(tuple(Measured(*row) for row in rows), plain.get("fresh", 0.0))
 
     @cached_property
     def _curves(self) -> dict[int, dict[int, tuple[Floats, Floats]]]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from edgelift.core.errors import RequestError
 from edgelift.core.image import PEAK, round_to
 from edgelift.tiling.plan import Plan
-from edgelift.tiling.window import Span, Window
+from edgelift.tiling.window import Planned, Span, Window
 
 __all__ = ["MERGES", "OVERLAP", "Blend", "Crop", "Merge", "crop_into", "merge_of", "runs", "sharing", "weights"]
 
@@ -174,7 +174,7 @@ class Crop:
 
     in_order = False
 
-    def __init__(self, plan: Plan, grid: int, side: int) -> None:
+    def __init__(self, plan: Planned, grid: int, side: int) -> None:
         self._grid, scale = grid, grid * side
         self.spans = [Span(keep.start * scale, keep.stop * scale) for _, keep in plan.rows]
 
@@ -280,8 +280,15 @@ def _around(y: _Place, x: _Place) -> Iterator[tuple[Span, Span]]:
             yield rows, columns
 
 
-def merge_of(merge: str, plan: Plan, grid: int, side: int, layers: int) -> Merge:
-    """The merge of that name for one picture: `grid` and `side` as `ModelSpec` has them, `layers` as `runtime.rows`."""
+def merge_of(merge: str, plan: Planned, grid: int, side: int, layers: int) -> Merge:
+    """The merge of that name for one picture: `grid` and `side` as `ModelSpec` has them, `layers` as `runtime.rows`.
+
+    Raises `RequestError` for an unknown one, and where windows that are not the product of two axes would be blended.
+    """
     if merge not in MERGES:
         raise RequestError(f"merge must be one of {', '.join(MERGES)}, got {merge!r}")
-    return Crop(plan, grid, side) if merge in ("crop", "naive") else Blend(plan, grid, side, layers, merge)
+    if merge in ("crop", "naive"):
+        return Crop(plan, grid, side)
+    if not isinstance(plan, Plan):
+        raise RequestError(f"{merge} blends equal windows only; use crop")
+    return Blend(plan, grid, side, layers, merge)

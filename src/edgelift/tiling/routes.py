@@ -16,14 +16,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgelift.core.errors import RequestError
+from edgelift.tiling.plan import axis
 from edgelift.tiling.window import Span, Window
 
-__all__ = ["Routed", "Routes", "Solution", "placed", "solve"]
+__all__ = ["Layout", "Routed", "Routes", "Solution", "layouts", "placed", "solve"]
 
 Floats = NDArray[np.float64]
 
@@ -32,13 +34,25 @@ Floats = NDArray[np.float64]
 class Solution:
     """The best windows of each row, for each worth of a second."""
 
-    seconds: Floats
-    """Predicted, worths × rows."""
+    counts: NDArray[np.int32]
+    """How many windows of each kind are taken: worths × rows × variants × lengths."""
     errors: Floats
-    """The same of the errors."""
+    """Worths × rows."""
+    _seconds: Floats
+    """Of one window: rows × variants × lengths."""
     _choices: NDArray[np.int32]
     """What ends before each cell's end in the best tiling up to there: worths × rows × cells, see `pieces`."""
     _lengths: tuple[int, ...]
+
+    @property
+    def seconds(self) -> Floats:
+        """Predicted, worths × rows."""
+        return np.asarray(self.spent.sum(axis=2))
+
+    @cached_property
+    def spent(self) -> Floats:
+        """Predicted seconds of each variant: worths × rows × variants."""
+        return np.asarray((self.counts * self._seconds).sum(axis=3))
 
     def pieces(self, worth: int, row: int) -> list[tuple[int, int, int]]:
         """(first cell, cell after the last, variant) of each window of a row, from the left."""
@@ -55,44 +69,107 @@ class Solution:
 def solve(errors: Floats, seconds: Floats, lengths: Sequence[int], worths: Sequence[float]) -> Solution:
     """The best tiling of each row by windows.
 
-    `errors`: of each cell, variants × rows × cells. `seconds`: of one window, variants × lengths. `lengths`: in cells. A
-    window at the left end of a row may keep fewer cells than its length. Raises `RequestError` where the shapes differ.
+    `errors`: of each cell, variants × rows × cells. `seconds`: of one window, variants × lengths, or rows × variants ×
+    lengths where rows differ. `lengths`: in cells. A window at the left end of a row may keep fewer cells than its
+    length. Raises `RequestError` where the shapes differ.
     """
     variants, rows, cells = errors.shape
-    if seconds.shape != (variants, len(lengths)) or not lengths or min(lengths) < 1:
+    kinds = (variants, len(lengths))
+    if seconds.shape not in (kinds, (rows, *kinds)) or not lengths or min(lengths) < 1:
         raise RequestError(
             f"seconds are needed for {variants} variants and {len(lengths)} lengths, got a table of {seconds.shape}"
         )
+    seconds = np.broadcast_to(seconds, (rows, *kinds))
     worth = np.asarray(worths, np.float64)
     before = np.concatenate([np.zeros((variants, rows, 1)), np.cumsum(errors, axis=2)], axis=2)
-    best = np.zeros((cells + 1, len(worth), rows))
-    choices = np.zeros((len(worth), rows, cells), np.int32)
-    fixed = worth[:, None, None] * seconds.reshape(1, 1, -1)
+    ends = np.arange(1, cells + 1)
+    starts = [np.maximum(0, ends - length) for length in lengths]
+    windows = [
+        _best_variant(before[:, :, 1:] - before[:, :, start], seconds[:, :, k], worth) for k, start in enumerate(starts)
+    ]
+    best = np.zeros((cells + 1, rows, len(worth)))
+    choices = np.zeros((cells, rows, len(worth)), np.int32)
     for end in range(1, cells + 1):
-        starts = np.maximum(0, end - np.asarray(lengths))
-        gained = before[:, :, end, None] - before[:, :, starts]  # variants × rows × lengths
-        gained = gained.transpose(1, 0, 2).reshape(1, rows, -1)
-        earlier = best[starts].transpose(1, 2, 0)  # worths × rows × lengths
-        total = fixed + gained + np.tile(earlier, (1, 1, variants))
-        choices[:, :, end - 1] = total.argmin(axis=2)
-        best[end] = np.take_along_axis(total, choices[:, :, end - 1, None], axis=2)[:, :, 0]
-    return Solution(*_sums(choices, before, seconds, lengths), choices, tuple(lengths))
+        for k, (least, variant) in enumerate(windows):
+            total = best[starts[k][end - 1]] + least[end - 1]
+            if k == 0:
+                best[end], choices[end - 1] = total, variant[end - 1] * len(lengths)
+                continue
+            better = total < best[end]
+            np.copyto(best[end], total, where=better)
+            np.copyto(choices[end - 1], variant[end - 1] * len(lengths) + k, where=better)
+    choices = np.ascontiguousarray(choices.transpose(2, 1, 0))
+    counts, missed = _followed(choices, before, kinds, lengths)
+    return Solution(counts, missed, np.asarray(seconds), choices, tuple(lengths))
 
 
-def _sums(choices: NDArray[np.int32], before: Floats, seconds: Floats, lengths: Sequence[int]) -> tuple[Floats, Floats]:
-    """Seconds and errors of the chosen windows, worths × rows: both are followed from the right end together."""
+def _best_variant(gained: Floats, seconds: Floats, worth: Floats) -> tuple[Floats, NDArray[np.int32]]:
+    """Of windows of one length that end at each cell: the least of error + worth · seconds, and whose it is.
+
+    `gained`: errors, variants × rows × cells; `seconds`: rows × variants. Both results: cells × rows × worths.
+    """
+    least, found = np.empty(0), np.empty(0, np.int32)
+    for variant, error in enumerate(gained):
+        total = error.T[:, :, None] + seconds[:, variant, None] * worth
+        if variant == 0:
+            least, found = total, np.zeros(total.shape, np.int32)
+            continue
+        better = total < least
+        np.copyto(least, total, where=better)
+        np.copyto(found, np.int32(variant), where=better)
+    return least, found
+
+
+def _followed(
+    choices: NDArray[np.int32], before: Floats, kinds: tuple[int, int], lengths: Sequence[int]
+) -> tuple[NDArray[np.int32], Floats]:
+    """How often each kind of window is chosen, and the errors, worths × rows: all are followed from the right end at once."""
     worths, rows, cells = choices.shape
-    spent, missed = np.zeros((worths, rows)), np.zeros((worths, rows))
+    counts, missed = np.zeros((worths, rows, kinds[0] * kinds[1]), np.int32), np.zeros((worths, rows))
     end = np.full((worths, rows), cells)
     at, row = np.arange(worths)[:, None], np.arange(rows)[None, :]
     while (live := end > 0).any():
         chosen = choices[at, row, np.maximum(end - 1, 0)]
         variant, length = np.divmod(chosen, len(lengths))
         start = np.maximum(0, end - np.asarray(lengths)[length])
-        spent += np.where(live, seconds[variant, length], 0.0)
+        counts[at, row, chosen] += live
         missed += np.where(live, before[variant, row, end] - before[variant, row, start], 0.0)
         end = np.where(live, start, 0)
-    return spent, missed
+    return counts.reshape(worths, rows, *kinds), missed
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The rows of windows of a picture."""
+
+    rows: tuple[tuple[Span, Span], ...]
+    """(read, keep) of each row."""
+
+    @property
+    def tall(self) -> int:
+        """Height of every window."""
+        return len(self.rows[0][0])
+
+
+TALL = (64, 112, 176)
+"""Heights of rows in input pixels that are tried, beside the whole picture: lower ones are routed more finely, and pay for
+more halos."""
+
+
+def layouts(height: int, width: int, halo: int, most: int) -> list[Layout]:
+    """Ways to cut a picture into rows of equal windows, fewest rows first, each keeping at most about `most` pixels.
+
+    At least one is given, whatever `most` says.
+    """
+    least = -(-height * width // most)
+    numbers = {max(1, round(height / tall)) for tall in TALL} | {1}
+    numbers = {n for n in numbers if n >= least} or {min(least, height)}
+    found = {}
+    for number in sorted(numbers):
+        tall = -(-(height + (number - 1) * 2 * halo) // number)
+        rows = axis(height, max(tall, 2 * halo + 1), halo)
+        found[len(rows)] = Layout(tuple(rows))
+    return list(found.values())
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
-__all__ = ["Span", "Window"]
+__all__ = ["Planned", "Span", "Window"]
 
 
 @dataclass(frozen=True, order=True)
@@ -35,3 +37,22 @@ class Window:
     keep_rows: Span
     keep_columns: Span
     variant: int = 1
+
+
+class Planned(Protocol):
+    """All windows of a picture, in rows from the top: `tiling.plan.Plan`, `tiling.routes.Routes` and their like."""
+
+    @property
+    def height(self) -> int:
+        """Of the picture."""
+
+    @property
+    def width(self) -> int:
+        """Of the picture."""
+
+    @property
+    def rows(self) -> tuple[tuple[Span, Span], ...]:
+        """(read, keep) of each row of windows."""
+
+    def windows(self) -> Iterator[tuple[Window, ...]]:
+        """Rows of windows; each row finishes a strip of the result."""

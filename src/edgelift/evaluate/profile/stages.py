@@ -25,6 +25,7 @@ from edgelift.evaluate.profile.bench import SETTLE, Bench
 from edgelift.evaluate.profile.synthetic import scene, write_png
 from edgelift.evaluate.profile.timing import Clock, Timing, of_rounds, timed
 from edgelift.io.pictures import create_picture, open_picture
+from edgelift.runtime.anytime.run import NOW, Terms
 from edgelift.runtime.engine import Engine
 from edgelift.runtime.files import Job, upscale_file
 from edgelift.runtime.filters import Filter, filtered, parse_filter
@@ -164,8 +165,8 @@ class _Timed:
         """See `Upscaling.size`."""
         return height * self._bench.spec.scale, width * self._bench.spec.scale
 
-    def run(self, source: Source, target: Target, report: Report = lambda done: None) -> None:
-        """See `Upscaling.run`; with the choices of `Upscaler.run`."""
+    def run(self, source: Source, target: Target, report: Report = lambda done: None, terms: Terms = NOW) -> None:
+        """See `Upscaling.run`; with the choices of `Upscaler.run` without a budget."""
         laps = self.laps
         laps.lap("open")
         samples = "uint8" if source.dtype == np.uint8 else "float32"

@@ -105,7 +105,7 @@ class OpenVINOEngine:
         self._config = {"INFERENCE_PRECISION_HINT": HINTS[self.precision], "PERFORMANCE_HINT": "LATENCY"}
         if options.threads and self.device == "CPU":
             self._config["INFERENCE_NUM_THREADS"] = str(options.threads)
-        self._bundle = bundle
+        self._bundle, self._many_shapes = bundle, options.many_shapes
         self._lock = threading.Lock()
         self._seen: Counter[tuple[int, ...]] = Counter()
         self._static: dict[tuple[int, ...], _Compiled] = {}
@@ -149,8 +149,7 @@ class OpenVINOEngine:
             self._seen[key] += 1
             if key in self._static:
                 return self._static[key]
-            # The windows of a supernet have many shapes, each of which comes seldom: none of them is worth compiling.
-            if self._seen[key] <= OFTEN or (self.spec.widest > 1 and variant != self.spec.widest):
+            if self._seen[key] <= OFTEN or self._many_shapes:
                 if variant not in self._free:
                     self._free[variant] = self._compile(variant, None)
                 return self._free[variant]

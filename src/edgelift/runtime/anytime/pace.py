@@ -1,0 +1,171 @@
+"""Which way is taken, by the clock: chosen for the whole picture before it starts, and corrected before each row.
+
+A row takes the least worth of a second (the best windows) at which it and all rows below are expected to be done in time,
+by the measured prices times the pace that this run has shown so far.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgelift.runtime.anytime.meter import Meter
+from edgelift.runtime.anytime.ways import Ways, mixed
+from edgelift.tiling.routes import Routed, Routes
+from edgelift.tiling.window import Span, Window
+
+__all__ = ["KNEE_DB", "KNEE_SHARE", "Pace", "Pick", "knee", "pick"]
+
+OUTSIDE = 1.5e-9
+"""Seconds for a sample of the result that are not the engine's: windows are cut, blocks placed. Corrected by what is seen."""
+VARIANT = 0.03
+"""Seconds to prepare a variant that was not run before: engines compile it, or read it from their cache."""
+KNEE_DB = 0.03
+"""PSNR that `auto` gives up at most, by prediction, where its share of the time allows it."""
+KNEE_SHARE = 0.55
+"""Share of the widest variant's predicted time that `auto` takes at most."""
+ROWS = 4
+"""Rows of windows that a picture has at least where there is a clock to keep: what went wrong in one is made good below."""
+MARGIN = 0.03
+"""Share of the time left that is kept for what cannot be foreseen."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A cut into rows with a worth of a second for each of them, and what that is expected to give."""
+
+    layout: int
+    worths: tuple[int, ...]
+    seconds: float
+    """From the first row to the last, the engine's and all around it."""
+    error: float
+    """Sum of squared errors, relative to the widest variant's."""
+
+
+def _paces(found: Ways, meter: Meter) -> Floats:
+    return np.array([meter.pace(variant) for variant in range(found.solution.counts.shape[2])])
+
+
+def _table(found: Ways, meter: Meter, outside: float) -> Floats:
+    """Expected seconds from now on, worths × layouts."""
+    paces = _paces(found, meter)
+    used, named = found.shapes()
+    cold = np.array([[shape not in meter.warm for shape in shapes] for shapes in named])
+    known = {variant for variant, _, _ in meter.warm}
+    lengths = len(found.lengths)
+    new = np.array([v not in known for v in range(len(paces))])
+    opened = (used.reshape(*used.shape[:2], -1, lengths).any(axis=3) & new).sum(axis=2)
+    fresh = meter.fresh * (used & cold).sum(axis=2) + VARIANT * opened
+    return np.asarray(found.spent() @ paces + fresh + outside)
+
+
+def pick(found: Ways, meter: Meter, outside: float, limit: float | None) -> Pick:
+    """The way with the least error that is expected to take at most `limit` seconds, or the quickest where none is.
+
+    `outside`: seconds that are not the engine's. With a limit, ways of few rows are left out where there are others.
+    """
+    seconds, errors = _table(found, meter, outside), found.errors()
+    allowed = np.ones_like(seconds, bool)
+    if limit is not None:
+        many = np.array([len(layout.rows) >= ROWS for layout in found.layouts])
+        allowed &= many if many.any() else np.arange(len(many)) == len(many) - 1
+        fits = allowed & (seconds <= limit)
+        allowed = fits if fits.any() else allowed & (seconds == seconds[allowed].min())
+    at = np.lexsort((seconds.ravel(), np.where(allowed, errors, np.inf).ravel()))[0]
+    worth, layout = (int(k) for k in np.unravel_index(at, seconds.shape))
+    if limit is None:
+        return _alike(found, worth, layout, seconds, errors)
+    span = found.spans[layout]
+    spent = found.solution.spent[:, span] @ _paces(found, meter)
+    beside = seconds[worth, layout] - spent[worth].sum()  # new shapes, and what is not the engine's
+    rows = np.arange(spent.shape[1])
+    chosen = mixed(spent, found.solution.errors[:, span], limit - beside)
+    error = found.solution.errors[:, span][chosen, rows].sum() / found.widest
+    return Pick(layout, tuple(chosen.tolist()), float(spent[chosen, rows].sum() + beside), float(error))
+
+
+def _alike(found: Ways, worth: int, layout: int, seconds: Floats, errors: Floats) -> Pick:
+    """One worth for all rows."""
+    rows = len(found.layouts[layout].rows)
+    return Pick(layout, (worth,) * rows, float(seconds[worth, layout]), float(errors[worth, layout]))
+
+
+def knee(found: Ways, meter: Meter, outside: float, widest: float) -> Pick:
+    """The quickest way that is expected to lose at most `KNEE_DB` on the widest variant, which takes `widest` seconds; the
+    best one of `KNEE_SHARE` of its time where that is more."""
+    seconds, errors = _table(found, meter, outside), found.errors()
+    within = seconds <= KNEE_SHARE * widest
+    good = within & (10 * np.log10(errors) <= KNEE_DB)
+    if good.any():
+        order = np.lexsort((errors.ravel(), np.where(good, seconds, np.inf).ravel()))
+    elif within.any():
+        order = np.lexsort((seconds.ravel(), np.where(within, errors, np.inf).ravel()))
+    else:
+        order = np.argsort(seconds.ravel())
+    worth, layout = (int(k) for k in np.unravel_index(order[0], seconds.shape))
+    return _alike(found, worth, layout, seconds, errors)
+
+
+class Pace:
+    """The windows of a picture, row by row, as `tiling.routes.Routes` has them; each row is settled when it is its turn.
+
+    `until`: what the clock shows when the last row must be done; None keeps to `first`. `outside`: seconds of the whole
+    picture that are not the engine's, until this run has shown how many they are.
+    """
+
+    def __init__(
+        self,
+        found: Ways,
+        first: Pick,
+        meter: Meter,
+        outside: float,
+        until: float | None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._found, self._first, self._meter, self._outside = found, first, meter, outside
+        self._until, self._clock = until, clock
+        self.height, self.width = found.height, found.width
+        self.rows: tuple[tuple[Span, Span], ...] = found.layouts[first.layout].rows
+        self._shapes = found.shapes()[1][first.layout]
+        self._routed: list[tuple[Routed, ...]] = []
+
+    def __len__(self) -> int:
+        """Rows of windows: how many windows there will be is not known."""
+        return len(self.rows)
+
+    def windows(self) -> Iterator[tuple[Window, ...]]:
+        """Rows of windows, from the top."""
+        began, spent = self._clock(), self._meter.seconds
+        for row, (read, keep) in enumerate(self.rows):
+            worth = self._first.worths[row]
+            if self._until is not None and row:
+                self._meter.settle()
+                done = self.rows[row - 1][1].stop / self.height
+                around = (self._clock() - began - (self._meter.seconds - spent)) / done
+                left = self._until - self._clock() - around * (1 - done)
+                worth = self._worth(row, left * (1 - MARGIN / (len(self.rows) - row)))
+            routed = self._found.row(self._first.layout, worth, row)
+            self._routed.append(routed)
+            yield tuple(Window(read, one.read, keep, one.keep, one.variant) for one in routed)
+
+    def _worth(self, row: int, left: float) -> int:
+        """What a second is worth in this row, so that it and those below take at most `left` seconds of the engine."""
+        span = self._found.spans[self._first.layout]
+        below = slice(span.start + row, span.stop)
+        seconds = self._found.solution.spent[:, below] @ _paces(self._found, self._meter)
+        fits = np.flatnonzero(seconds.sum(axis=1) <= left)
+        base = int(fits[0]) if len(fits) else len(seconds) - 1
+        kinds = (self._found.solution.counts[base, below] > 0).any(axis=0).ravel()
+        cold = sum(used and shape not in self._meter.warm for used, shape in zip(kinds, self._shapes, strict=True))
+        return int(mixed(seconds, self._found.solution.errors[:, below], left - cold * self._meter.fresh)[0])
+
+    @property
+    def routes(self) -> Routes:
+        """What was run, when all rows were."""
+        return Routes(self.height, self.width, self.rows, tuple(self._routed))
