@@ -1,7 +1,7 @@
 """Distillation: a network that gives the one in training a second picture to come near to.
 
-A teacher is a larger network that was trained before, or in a supernet the widest subnet, which is trained by the truth
-alone and teaches the others (Yu & Huang 2019, "sandwich" training; used by ARM, Chen et al. 2022).
+A teacher is a larger network that was trained before (Hinton et al. 2015), or in a supernet the widest subnet, which is
+trained by the truth alone and teaches the others ("in-place distillation", Yu & Huang 2019).
 """
 
 from __future__ import annotations

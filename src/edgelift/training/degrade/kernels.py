@@ -71,7 +71,7 @@ def _bessel_j1(x: Kernel) -> Kernel:
 
     The trapezium rule is exact to rounding while the number of points is well above x, which is below 50 here.
     """
-    t = np.arange(256) * (2 * np.pi / 256)
+    t = np.arange(128) * (2 * np.pi / 128)
     return np.asarray(np.cos(t - x[..., None] * np.sin(t)).mean(axis=-1))
 
 
