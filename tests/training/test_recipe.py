@@ -107,7 +107,7 @@ def test_whole_numbers_may_stand_for_fractions() -> None:
         ("data", {"rescale": 0.9}, "data.rescale: expected a list of numbers, got 0.9"),
         ("data", {"rescale": [True]}, "data.rescale: expected a list of numbers, got [True]"),
         ("data", {"rescale": [0.9, 1.0]}, "data.rescale: must be factors above 0 and below 1, got [0.9, 1.0]"),
-        ("train", {"last_loss": "gan"}, "expected one of , l1, l2, charbonnier, got 'gan'"),
+        ("train", {"last_loss": "gan"}, "expected one of l1, l2, charbonnier, or nothing, got 'gan'"),
         ("train", {"last_share": 1.0}, "train.last_share: must be at least 0 and below 1"),
         ("train", {"frequency": float("nan")}, "train.frequency: must be at least 0, got nan"),
         ("train", {"teacher_weight": 0}, "train.teacher_weight: must be above 0 and at most 1, got 0"),

@@ -129,9 +129,10 @@ class Recipe:
 
 _LOSS_NAMES = ("l1", "l2", "charbonnier")
 _FACTORS = Rule(lambda value: all(0 < one < 1 for one in value), "must be factors above 0 and below 1")
+_LAST_LOSS = Rule(lambda value: value in ("", *_LOSS_NAMES), f"expected one of {', '.join(_LOSS_NAMES)}, or nothing")
 _WEIGHT = Rule(lambda value: 0 < value <= 1, "must be above 0 and at most 1")
 _RULES = {
-    "loss": choice(*_LOSS_NAMES), "last_loss": choice("", *_LOSS_NAMES), "schedule": choice("cosine", "step"),
+    "loss": choice(*_LOSS_NAMES), "last_loss": _LAST_LOSS, "schedule": choice("cosine", "step"),
     "precision": choice("f32", "bf16"), "warmup": SHARE, "ema": SHARE, "last_share": SHARE, "rescale": _FACTORS,
     "teacher_weight": _WEIGHT,
     **dict.fromkeys(("patch", "batch", "validation", "steps", "lr", "final_lr", "validate_every"), POSITIVE),
