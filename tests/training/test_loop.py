@@ -471,12 +471,12 @@ def _degraded(**fields: Any) -> Recipe:
 
 
 def test_a_degraded_run_has_the_same_losses_again(data: Path, tmp_path: Path) -> None:
-    recipe, losses = _degraded(steps=100, validate_every=1), []
+    recipe, losses = _degraded(steps=100, validate_every=5), []
     for name in ("one", "two"):
         reports: list[Progress] = []
         train(recipe, [data], tmp_path / name, report=reports.append, say=_quiet)
         losses.append([report.loss for report in reports])
-    assert len(losses[0]) == 100
+    assert len(losses[0]) == 20  # means of five steps each
     assert losses[0] == losses[1]
 
 
