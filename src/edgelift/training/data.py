@@ -101,7 +101,8 @@ class Patches:
         cuts = [self._cut(rng, self.pairs[k]) for k in chosen]
         low, high = cuts[0]
         if len(cuts) > 1:
-            chances = np.array([mean_gradient(low) for low, _ in cuts]) ** self.texture
+            gradients = np.array([mean_gradient(low) for low, _ in cuts])
+            chances = (gradients / gradients.max()) ** self.texture
             low, high = cuts[rng.choice(len(cuts), p=chances / chances.sum())]
         turns, flip = int(rng.integers(4)), bool(rng.integers(2))
         low, high = np.rot90(low, turns), np.rot90(high, turns)
