@@ -245,6 +245,15 @@ def test_the_clock_ends_a_run_and_sets_its_rates(data: Path, tmp_path: Path, mon
     assert (reports[-1].done, reports[-1].seconds_left) == (1, 0)
 
 
+def test_steps_that_look_suspended_count_a_little_so_that_the_clock_ends_every_run(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SUSPENDED", 1e-5)
+    recipe = _recipe(steps=10**9, validate_every=10**9)
+    train(recipe, [data], tmp_path, minutes=1e-6, say=_quiet)
+    assert Checkpoint.load(tmp_path / "last.pt").meta["step"] == 6
+
+
 # -- stopping and going on
 def test_a_stopped_and_resumed_run_equals_an_undisturbed_one(data: Path, tmp_path: Path) -> None:
     recipe = _recipe(warmup=0.2)

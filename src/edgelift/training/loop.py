@@ -35,7 +35,7 @@ from edgelift.training.validation import load_checks, validate_all
 __all__ = ["Progress", "learning_rate", "train"]
 
 SUSPENDED = 60.0
-"""Seconds from which a step is taken for one during which the program was suspended: that is no training time."""
+"""Seconds that a step counts at most: in a longer one the program was suspended, which is no training time."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ def train(
         _average(averaged, network, min(part.ema, (1 + step) / (10 + step)))
         step += 1
         taken = time.monotonic() - clock
-        seconds += taken if taken < SUSPENDED else 0.0
+        seconds += min(taken, SUSPENDED)
         clock = time.monotonic()
 
         stopped = stop()
