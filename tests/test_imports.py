@@ -94,6 +94,11 @@ def test_help_loads_the_command_line_only() -> None:
     assert loaded_by(HELP) <= installed_with("typer", "click", "rich")
 
 
+def test_degrading_pictures_and_reading_recipes_load_no_pytorch() -> None:
+    loaded = loaded_by("import edgelift.training.degrade.files, edgelift.training.recipe")
+    assert loaded <= installed_with("numpy", "pillow")
+
+
 def test_measuring_loads_neither_pytorch_nor_matplotlib_nor_an_engine_before_it_needs_them() -> None:
     assert loaded_by(EVERY_MODULE) <= installed_with("numpy", "onnx", "pyvips[binary]")
 

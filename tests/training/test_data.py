@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from PIL import Image
 
 from edgelift.core.errors import TrainingError
 from edgelift.core.resize import resize
-from edgelift.training.data import Pair, Patches, find_pictures, load_pairs, split
+from edgelift.training.data import Pair, Patches, load_pairs, mean_gradient
+from edgelift.training.pictures import find_pictures, split
 
 
 def _save(path: Path, height: int = 30, width: int = 40, mode: str = "RGB", seed: int = 0) -> Path:
@@ -204,3 +206,72 @@ def test_a_batch_depends_on_seed_and_number_alone() -> None:
         assert torch.equal(b, d)
     assert not torch.equal(forwards[0][0], forwards[1][0])
     assert not torch.equal(forwards[0][0], Patches(pairs, 4, 5, 8)(0)[0])
+
+
+def _digest(patches: Patches, steps: int) -> str:
+    digest = hashlib.sha256()
+    for step in range(steps):
+        for part in patches(step):
+            digest.update(np.ascontiguousarray(part.permute(0, 2, 3, 1).numpy()).tobytes())
+    return digest.hexdigest()
+
+
+def test_recipes_without_further_fields_see_what_they_always_saw() -> None:
+    pairs = [_nearest_pair(9, 7, 2, 1), _nearest_pair(7, 12, 2, 2)]
+    expected = "116569c86d42bf17d0eda0dac1b9cfe47426604c5ce92f0d1599d1fc6cb3366b"
+    assert _digest(Patches(pairs, 4, 5, 7), 20) == expected
+
+
+# -- texture, colours, smaller forms
+def _half_flat() -> Pair:
+    """Noise on the left, grey on the right."""
+    pair = _nearest_pair(32, 64, 2)
+    pair.low[:, 32:] = pair.high[:, 64:] = 128
+    return pair
+
+
+def test_texture_is_drawn_more_often_the_higher_its_power() -> None:
+    means = []
+    for texture in (0.0, 0.5, 1e6):
+        low, high = Patches([_half_flat()], 4, 200, 0, texture=texture)(0)
+        assert torch.equal(low.repeat_interleave(2, 2).repeat_interleave(2, 3), high)
+        means.append(np.mean([mean_gradient(p) for p in low.permute(0, 2, 3, 1).numpy()]))
+    assert means[0] * 1.2 < means[1] < means[2]
+
+
+def test_texture_depends_on_seed_and_number_alone_and_copes_with_flat_pictures() -> None:
+    first, second = (Patches([_half_flat()], 4, 5, 3, texture=2.0) for _ in range(2))
+    assert torch.equal(first(9)[0], second(9)[0])
+    assert not torch.equal(first(9)[0], first(8)[0])
+    flat = Pair("flat", np.full((9, 9, 3), 7, np.uint8), np.full((18, 18, 3), 7, np.uint8))
+    assert (Patches([flat], 4, 3, 0, texture=2.0)(0)[0] == 7).all()
+
+
+def test_mean_gradient_by_hand() -> None:
+    ramp = np.zeros((3, 4, 3), np.uint8)
+    ramp[:, :, 1] = np.arange(4) * 10
+    ramp[:, :, 0] = 77  # only green counts
+    assert mean_gradient(ramp) == pytest.approx(10 + 1e-3)
+    assert mean_gradient(ramp[:1, :1]) == pytest.approx(1e-3)
+
+
+def test_colours_change_places_in_both_pictures_alike() -> None:
+    pair = _nearest_pair(4, 4, 2)
+    pair.low[:] = np.array([10, 20, 30], np.uint8)
+    pair.high[:] = np.array([10, 20, 30], np.uint8)
+    low, high = Patches([pair], 4, 300, 0, permute=True)(0)
+    orders, counts = torch.unique(low[:, :, 0, 0], dim=0, return_counts=True)
+    assert sorted(tuple(o.tolist()) for o in orders) == [
+        (10, 20, 30), (10, 30, 20), (20, 10, 30), (20, 30, 10), (30, 10, 20), (30, 20, 10),
+    ]  # fmt: skip
+    assert counts.min() > 25
+    assert torch.equal(low[:, :, 0, 0], high[:, :, 0, 0])
+
+
+def test_factors_add_smaller_forms_where_they_are_large_enough(tmp_path: Path) -> None:
+    path = _save(tmp_path / "a.png", 40, 60)
+    pairs = load_pairs([path], 2, 10, factors=(0.9, 0.6, 0.5))
+    assert [p.high.shape[:2] for p in pairs] == [(40, 60), (36, 54), (24, 36)]  # 20 rows would leave one place only
+    high = np.asarray(Image.open(path))
+    assert np.array_equal(pairs[1].high, resize(high, 36, 54))
+    assert np.array_equal(pairs[2].low, resize(resize(high, 24, 36), 12, 18))

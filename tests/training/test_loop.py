@@ -19,12 +19,14 @@ from edgelift.core.errors import EdgeliftError, TrainingError
 from edgelift.core.metrics import psnr_y
 from edgelift.nets import zoo
 from edgelift.nets.network import Network
-from edgelift.training import loop
+from edgelift.training import loop, validation
 from edgelift.training.checkpoint import Checkpoint
-from edgelift.training.data import Pair, find_pictures, load_pairs, split
-from edgelift.training.loop import Progress, learning_rate, train, validate
+from edgelift.training.data import Pair, load_pairs
+from edgelift.training.loop import Progress, learning_rate, train
 from edgelift.training.losses import LOSSES
+from edgelift.training.pictures import find_pictures, split
 from edgelift.training.recipe import Recipe, TrainPart, recipe_from
+from edgelift.training.validation import middle, validate
 
 CPU = torch.device("cpu")
 
@@ -41,7 +43,11 @@ def _recipe(name: str = "tiny", network: dict[str, Any] | None = None, **fields:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five smooth pictures of 64 × 64: what nearest-neighbour enlargement does badly."""
-    folder = tmp_path_factory.mktemp("waves")
+    return _waves(tmp_path_factory.mktemp("waves"))
+
+
+def _waves(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
     y, x = np.mgrid[:64, :64] / 64
     for k in range(5):
         waves = [np.sin(2 * np.pi * ((k + 2) * x + (c + 3) * y) + c) for c in range(3)]
@@ -123,7 +129,7 @@ def test_validation_is_psnr_y_of_rounded_clipped_results() -> None:
 
 def test_large_validation_pictures_are_cut_from_their_middle() -> None:
     low = np.random.default_rng(0).integers(0, 256, (41, 9, 3), np.uint8)
-    cut = loop._cut(Pair("p", low, low.repeat(3, axis=0).repeat(3, axis=1)), 60)
+    cut = middle(Pair("p", low, low.repeat(3, axis=0).repeat(3, axis=1)), 60)
     assert np.array_equal(cut.low, low[10:30])
     assert np.array_equal(cut.high, cut.low.repeat(3, axis=0).repeat(3, axis=1))
 
@@ -169,7 +175,7 @@ def test_the_best_validation_is_kept_whatever_follows(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter([20.0, 30.0, 10.0, 25.0])
-    monkeypatch.setattr(loop, "validate", lambda *_: next(scores))
+    monkeypatch.setattr(validation, "validate", lambda *_: next(scores))
     recipe = _recipe(steps=4, validate_every=1)
     with pytest.raises(TrainingError, match="stopped"):
         train(recipe, [data], tmp_path, stop=_after(3), say=_quiet)
@@ -253,6 +259,15 @@ def test_the_clock_ends_a_run_and_sets_its_rates(data: Path, tmp_path: Path, mon
     assert shares == sorted(shares)
     assert shares[-1] < 1
     assert (reports[-1].done, reports[-1].seconds_left) == (1, 0)
+
+
+def test_steps_that_look_suspended_count_a_little_so_that_the_clock_ends_every_run(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SUSPENDED", 1e-5)
+    recipe = _recipe(steps=10**9, validate_every=10**9)
+    train(recipe, [data], tmp_path, minutes=1e-6, say=_quiet)
+    assert Checkpoint.load(tmp_path / "last.pt").meta["step"] == 6
 
 
 # -- stopping and going on
@@ -394,3 +409,115 @@ def test_a_folder_without_pictures_leaves_no_run_behind(tmp_path: Path) -> None:
 def test_a_device_that_is_not_there_is_an_error_of_ours(data: Path, tmp_path: Path) -> None:
     with pytest.raises(EdgeliftError):
         train(_recipe(steps=1), [data], tmp_path, say=_quiet, device="abacus")
+
+
+# -- fields that were added later
+@pytest.mark.parametrize(
+    ("network", "losses", "total"),
+    [
+        (
+            {"architecture": "abpn", "channels": 4},
+            [0.060269, 0.048362, 0.042485, 0.043177, 0.044005, 0.040283, 0.043813, 0.038313, 0.050175, 0.044403], 4.488823,
+        ),
+        (
+            {"architecture": "slim-plain", "widths": [2, 4]},
+            [0.062931, 0.049142, 0.044879, 0.045248, 0.047146, 0.044543, 0.049844, 0.039923, 0.058698, 0.045999], 4.798768,
+        ),
+    ],
+    ids=["abpn", "supernet"],
+)  # fmt: skip
+def test_a_recipe_without_them_has_the_losses_it_always_had(
+    tmp_path: Path, network: dict[str, Any], losses: list[float], total: float
+) -> None:
+    plain = _recipe().as_dict() | {"name": "tiny"}
+    shape = {"scale": 2, "layers": 1, **network}
+    plain |= {"network": shape, "train": {"steps": 100, "lr": 3e-3, "ema": 0.5, "validate_every": 1}}
+    seen: list[float] = []
+    data = _waves(tmp_path / "waves")  # its name decides which picture validates
+    train(recipe_from(plain), [data], tmp_path / "run", report=lambda p: seen.append(p.loss), say=_quiet)
+    assert seen[::11] == pytest.approx(losses, rel=1e-3)  # other machines sum in other orders
+    assert sum(seen) == pytest.approx(total, rel=1e-3)
+
+
+def test_a_run_that_began_before_a_field_was_added_goes_on(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="stopped"):
+        train(_recipe(), [data], tmp_path, stop=_after(3), say=_quiet)
+    facts = tmp_path / "last.json"
+    meta = json.loads(facts.read_text(encoding="utf-8"))
+    for name in ("last_loss", "gradient", "frequency", "teacher", "teacher_weight", "teacher_ensemble"):
+        del meta["recipe"]["train"][name]
+    for name in ("texture", "rescale", "permute"):
+        del meta["recipe"]["data"][name]
+    facts.write_text(json.dumps(meta), encoding="utf-8")
+    said: list[str] = []
+    train(_recipe(), [data], tmp_path, say=said.append)
+    assert any(line.startswith("going on at step 3") for line in said)
+
+
+def test_a_run_with_all_of_them_resumes_exactly(data: Path, tmp_path: Path) -> None:
+    net = {"architecture": "slim-plain", "scale": 2, "widths": [2, 4], "layers": 1}
+    recipe = recipe_from({
+        "name": "tiny", "network": net,
+        "data": {"patch": 8, "batch": 4, "validation": 1, "texture": 1.0, "rescale": [0.8], "permute": True},
+        "train": {
+            "steps": 12, "lr": 3e-3, "validate_every": 4, "last_loss": "l2", "last_share": 0.5, "gradient": 0.1,
+            "frequency": 0.1, "teacher": "widest", "teacher_ensemble": True,
+        },
+    })  # fmt: skip
+    train(recipe, [data], tmp_path / "whole", say=_quiet)
+    with pytest.raises(TrainingError, match="stopped"):
+        train(recipe, [data], tmp_path / "parts", stop=_after(5), say=_quiet)
+    train(recipe, [data], tmp_path / "parts", say=_quiet)
+    assert _same(*(Checkpoint.load(tmp_path / name / "last.pt").weights for name in ("whole", "parts")))
+
+
+def test_a_student_comes_nearer_to_its_teacher(data: Path, tmp_path: Path) -> None:
+    train(_recipe("large", {"channels": 8}, steps=60), [data], tmp_path / "large", say=_quiet)
+    distances = []
+    (pair,) = load_pairs(split(find_pictures([data]), 1)[1], 2)
+    low = torch.from_numpy(pair.low.copy()).permute(2, 0, 1)[None].float() / 255
+    for name, fields in (("alone", {}), ("taught", {"teacher": "large", "teacher_weight": 1.0})):
+        recipe = _recipe(name, steps=60, **fields)
+        weights = train(recipe, [data], tmp_path / name, say=_quiet).weights
+        pictures = []
+        for one, state in ((recipe, weights), (_recipe("large", {"channels": 8}), None)):
+            network = _fresh(one)
+            network.load_state_dict(state or Checkpoint.load(tmp_path / "large" / "best.pt").weights)
+            pictures.append(network(low))
+        distances.append((pictures[0] - pictures[1]).abs().mean().item())
+    assert distances[1] < distances[0]
+
+
+# -- degraded pairs
+def _degraded(**fields: Any) -> Recipe:
+    plain = _recipe(**fields).as_dict()
+    plain["data"] |= {"patch": 4, "batch": 2}
+    return recipe_from({**plain, "degrade": {"strength": "strong", "together": 2}})
+
+
+def test_a_degraded_run_has_the_same_losses_again(data: Path, tmp_path: Path) -> None:
+    recipe, losses = _degraded(steps=100, validate_every=5), []
+    for name in ("one", "two"):
+        reports: list[Progress] = []
+        train(recipe, [data], tmp_path / name, report=reports.append, say=_quiet)
+        losses.append([report.loss for report in reports])
+    assert len(losses[0]) == 20  # means of five steps each
+    assert losses[0] == losses[1]
+
+
+def test_a_degraded_run_resumes_exactly(data: Path, tmp_path: Path) -> None:
+    recipe = _degraded(steps=9)
+    train(recipe, [data], tmp_path / "whole", say=_quiet)
+    with pytest.raises(TrainingError, match="stopped"):
+        train(recipe, [data], tmp_path / "parts", stop=_after(4), say=_quiet)
+    train(recipe, [data], tmp_path / "parts", say=_quiet)
+    assert _same(*(Checkpoint.load(tmp_path / name / "last.pt").weights for name in ("whole", "parts")))
+
+
+def test_degraded_pictures_validate_worse_than_clean_ones(data: Path) -> None:
+    held = split(find_pictures([data]), 1)[1]
+    checks = [validation.load_checks(recipe, held, 2, _quiet) for recipe in (_recipe(), _degraded(), _degraded())]
+    scores = [validate(_Nearest(), pairs, CPU) for pairs in checks]  # type: ignore[arg-type]  # a stub
+    assert scores[0] > scores[1] + 1
+    assert scores[1] == scores[2]
+    assert all(np.array_equal(pairs[0].high, checks[0][0].high) for pairs in checks)

@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from edgelift.training.losses import LOSSES, charbonnier
+from edgelift.training.losses import LOSSES, charbonnier, frequency, goal, gradient
+from edgelift.training.recipe import TrainPart
 
 RESULT = torch.tensor([[0.0, 0.5], [1.0, 0.25]])
 TRUTH = torch.tensor([[0.0, 0.1], [0.7, 0.75]])  # differences 0, 0.4, 0.3, -0.5
@@ -32,3 +33,51 @@ def test_each_is_a_scalar_that_falls_towards_the_truth(name: str) -> None:
     assert result.grad is not None
     assert torch.isfinite(result.grad).all()  # also where the difference is 0
     assert LOSSES[name](RESULT - 0.01 * result.grad, TRUTH) < loss
+
+
+def _pictures(seed: int = 0, side: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(2, 3, side, side, generator=generator), torch.rand(2, 3, side, side, generator=generator)
+
+
+def test_gradients_by_hand() -> None:
+    result = torch.tensor(
+        [[[[0.0, 1.0, 1.0], [0.0, 0.5, 1.0]]]]
+    )  # rows differ by 0, -0.5, 0; columns by 1, 0, 0.5, 0.5
+    assert gradient(result, torch.zeros_like(result)).item() == pytest.approx(0.5 * (0.5 / 3 + 2.0 / 4))
+    assert gradient(result + 0.3, result).item() == pytest.approx(0, abs=1e-6)  # brightness is not its business
+
+
+def test_the_spectrum_of_one_wave_has_one_line() -> None:
+    x = torch.arange(16) * 2 * math.pi / 16
+    wave = (0.2 * torch.cos(3 * x)).expand(1, 1, 16, 16)
+    lines = 16 * 9  # what a real transform keeps; the wave's energy of 0.02 a pixel lies in two, of which it keeps one
+    assert frequency(wave, torch.zeros_like(wave)).item() == pytest.approx(math.sqrt(0.02 * 256 / 2) / lines, rel=1e-3)
+
+
+@pytest.mark.parametrize("loss", [gradient, frequency])
+def test_further_losses_vanish_at_the_truth_and_fall_towards_it(loss) -> None:
+    result, truth = _pictures()
+    assert loss(truth, truth).item() == pytest.approx(0, abs=2e-6)
+    result.requires_grad_()
+    loss(result, truth).backward()
+    assert torch.isfinite(result.grad).all()
+    assert loss(result.detach() - 0.1 * result.grad, truth) < loss(result.detach(), truth)
+    same = truth.clone().requires_grad_()
+    loss(same, truth).backward()
+    assert torch.isfinite(same.grad).all()
+
+
+def test_the_last_share_of_a_run_has_the_last_loss() -> None:
+    result, truth = _pictures()
+    part = TrainPart(loss="l1", last_loss="l2", last_share=0.25)
+    for done, name in ((0.0, "l1"), (0.74, "l1"), (0.75, "l2"), (1.0, "l2")):
+        assert goal(part, done)(result, truth) == LOSSES[name](result, truth)
+    assert goal(TrainPart(last_share=0.25), 0.9)(result, truth) == LOSSES["l1"](result, truth)
+
+
+def test_weights_add_the_further_losses() -> None:
+    result, truth = _pictures()
+    part = TrainPart(gradient=0.5, frequency=0.25)
+    expected = LOSSES["l1"](result, truth) + 0.5 * gradient(result, truth) + 0.25 * frequency(result, truth)
+    assert goal(part, 0.5)(result, truth).item() == pytest.approx(expected.item())

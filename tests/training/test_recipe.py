@@ -13,18 +13,24 @@ import pytest
 from edgelift.core.errors import RecipeError
 from edgelift.nets import zoo
 from edgelift.training.losses import LOSSES
-from edgelift.training.recipe import DataPart, Recipe, TrainPart, load_recipe, recipe_from
+from edgelift.training.recipe import DataPart, GanPart, Recipe, TrainPart, load_recipe, recipe_from
 
 RECIPES = sorted((Path(__file__).resolve().parents[2] / "recipes").glob("*.toml"))
 NETWORK = {"architecture": "abpn"}
 FULL: dict[str, Any] = {
     "name": "mine",
     "network": {"architecture": "abpn", "scale": 2, "residual": "none"},
-    "data": {"patch": 24, "batch": 8, "validation": 3},
+    "data": {
+        "patch": 24, "batch": 8, "validation": 3, "texture": 1.5, "rescale": [0.9, 0.6], "permute": True,
+    },
     "train": {
-        "loss": "charbonnier", "steps": 77, "lr": 5e-4, "final_lr": 1e-7, "schedule": "step", "warmup": 0.1,
+        "loss": "charbonnier", "last_loss": "l2", "last_share": 0.2, "gradient": 0.5, "frequency": 0.25,
+        "steps": 77, "lr": 5e-4, "final_lr": 1e-7, "schedule": "step", "warmup": 0.1,
         "ema": 0.9, "seed": 7, "precision": "bf16", "validate_every": 11, "sampling": 0.5,
-        "start": "abpn-x3",
+        "start": "abpn-x3", "teacher": "abpn-x4", "teacher_weight": 0.75, "teacher_ensemble": True,
+    },
+    "gan": {
+        "weight": 0.2, "loss": "hinge", "channels": 8, "lr": 1e-5, "features": "vgg.pth", "features_weight": 0.5,
     },
 }  # fmt: skip
 
@@ -40,17 +46,19 @@ def test_only_the_architecture_is_needed(tmp_path: Path) -> None:
     assert recipe.name == "first-try"
     assert recipe.network.architecture == "espcn"
     assert recipe.network.config == {}
-    assert recipe.data == DataPart(patch=32, batch=16, validation=16)
+    assert recipe.data == DataPart(patch=32, batch=16, validation=16, texture=0.0, rescale=(), permute=False)
     assert recipe.train == TrainPart()
     assert dataclasses.asdict(recipe.train) == {
-        "loss": "l1", "steps": 200_000, "lr": 1e-3, "final_lr": 1e-6, "schedule": "cosine", "warmup": 0.0,
+        "loss": "l1", "last_loss": "", "last_share": 0.1, "gradient": 0.0, "frequency": 0.0,
+        "steps": 200_000, "lr": 1e-3, "final_lr": 1e-6, "schedule": "cosine", "warmup": 0.0,
         "ema": 0.999, "seed": 0, "precision": "f32", "validate_every": 2000, "sampling": 2.0, "start": "",
+        "teacher": "", "teacher_weight": 0.5, "teacher_ensemble": False,
     }  # fmt: skip
 
 
 def test_every_field_is_read(tmp_path: Path) -> None:
     lines = ['name = "mine"']
-    for table in ("network", "data", "train"):
+    for table in ("network", "data", "train", "gan"):
         lines += [f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in FULL[table].items())]
     recipe = load_recipe(_write(tmp_path, "\n".join(lines), "other.toml"))
     assert recipe.as_dict() == FULL
@@ -76,8 +84,8 @@ def test_whole_numbers_may_stand_for_fractions() -> None:
 @pytest.mark.parametrize(
     ("table", "fields", "reason"),
     [
-        ("train", {"learning_rate": 0.1}, "unknown field 'learning_rate'; known are ema, final_lr, loss"),
-        ("data", {"patches": 3}, "unknown field 'patches'; known are batch, patch, validation"),
+        ("train", {"learning_rate": 0.1}, "unknown field 'learning_rate'; known are ema, final_lr, frequency"),
+        ("data", {"patches": 3}, "unknown field 'patches'; known are batch, patch, permute"),
         ("train", {"steps": 10.0}, "train.steps: expected int, got 10.0"),
         ("train", {"steps": "10"}, "train.steps: expected int, got '10'"),
         ("train", {"steps": True}, "train.steps: expected int, got True"),
@@ -94,6 +102,19 @@ def test_whole_numbers_may_stand_for_fractions() -> None:
         ("data", {"patch": 0}, "data.patch: must be above 0"),
         ("data", {"batch": -1}, "data.batch: must be above 0"),
         ("data", {"validation": 0}, "data.validation: must be above 0"),
+        ("data", {"texture": -1}, "data.texture: must be at least 0, got -1"),
+        ("data", {"permute": 1}, "data.permute: expected bool, got 1"),
+        ("data", {"rescale": 0.9}, "data.rescale: expected a list of numbers, got 0.9"),
+        ("data", {"rescale": [True]}, "data.rescale: expected a list of numbers, got [True]"),
+        ("data", {"rescale": [0.9, 1.0]}, "data.rescale: must be factors above 0 and below 1, got [0.9, 1.0]"),
+        ("train", {"last_loss": "gan"}, "expected one of l1, l2, charbonnier, or nothing, got 'gan'"),
+        ("train", {"last_share": 1.0}, "train.last_share: must be at least 0 and below 1"),
+        ("train", {"frequency": float("nan")}, "train.frequency: must be at least 0, got nan"),
+        ("train", {"teacher_weight": 0}, "train.teacher_weight: must be above 0 and at most 1, got 0"),
+        ("gan", {"loss": "wgan"}, "gan.loss: expected one of vanilla, hinge, got 'wgan'"),
+        ("gan", {"weight": 0}, "gan.weight: must be above 0, got 0"),
+        ("gan", {"steps": 1}, "gan: unknown field 'steps'; known are channels, features"),
+        ("train", {"teacher_ensemble": "yes"}, "train.teacher_ensemble: expected bool, got 'yes'"),
     ],
 )
 def test_a_wrong_field_is_named_with_what_was_expected(table: str, fields: dict[str, Any], reason: str) -> None:
@@ -165,17 +186,28 @@ def test_the_choices_of_losses_are_the_losses_there_are() -> None:
         assert recipe_from({"name": "a", "network": NETWORK, "train": {"loss": name}}).train.loss == name
 
 
+def _as_written(default: Any) -> set[str]:
+    """The forms in which a page may state a default."""
+    if isinstance(default, float):
+        return {str(default), f"{default:.0e}".replace("e-0", "e-")}
+    return {"empty" if default in ("", ()) else str(default).lower() if isinstance(default, bool) else str(default)}
+
+
 def test_the_page_on_training_explains_every_field_with_its_default(repository: Path) -> None:
     page = (repository / "docs" / "training.md").read_text(encoding="utf-8")
-    rows = {m[1]: m[2].strip().strip("`") for m in re.finditer(r"^\| `(\w+)` \| ([^|]*)\|", page, re.MULTILINE)}
-    for kind in (DataPart, TrainPart):
+    rows: dict[tuple[str, str], str] = {}
+    table = ""
+    for line in page.splitlines():
+        if head := re.match(r"^\| (.+?) \| default \|", line):
+            table = head[1].strip("`[]")
+        elif row := re.match(r"^\| `(\w+)` \| ([^|]*)\|", line):
+            rows[table, row[1]] = row[2].strip().strip("`")
+    for table, kind in (("data", DataPart), ("train", TrainPart), ("gan", GanPart)):
         for field in dataclasses.fields(kind):
-            assert field.name in rows, f"docs/training.md has no row for {field.name}"
-            default = "empty" if field.default == "" else str(field.default)
-            stated = rows[field.name].replace("_", "").replace(" ", "")
-            same = stated == default if isinstance(field.default, str) else float(stated) == float(default)
-            assert same, f"docs/training.md states {rows[field.name]!r} for {field.name}, the code {default!r}"
-    assert {"architecture", "name"} <= set(rows)
+            assert (table, field.name) in rows, f"docs/training.md has no row for {field.name}"
+            stated = rows[table, field.name].replace("_", "").replace(" ", "")
+            assert stated in _as_written(field.default), f"docs/training.md states {stated!r} for {field.name}"
+    assert {("network", "architecture"), ("top of the file", "name")} <= set(rows)
 
 
 @pytest.mark.parametrize("name", list(zoo.ARCHITECTURES))

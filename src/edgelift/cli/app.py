@@ -12,8 +12,10 @@ import typer
 
 from edgelift import __version__
 from edgelift.cli import (
+    average,
     check,
     compile,
+    degrade,
     devices,
     edge_table,
     evaluate,
@@ -67,7 +69,9 @@ app.command("score")(score.score)
 app.command("profile")(profile.profile)
 app.command("edge-table")(edge_table.edge_table)
 app.command("devices")(devices.devices)
+app.command("degrade")(degrade.degrade)
 app.command("train")(train.train)
+app.command("average")(average.average)
 app.command("export")(export.export)
 app.command("import")(import_.import_)
 app.command("targets")(compile.targets)

@@ -61,6 +61,7 @@ def bundle_checkpoint(
     network.load_state_dict(checkpoint.weights)
     kept = ("recipe", "data", "pictures", "step", "seconds", "device", "best_psnr_y", "started_from")
     training = {key: meta.get(key) for key in kept}
+    training |= {key: meta[key] for key in ("averaged_from",) if key in meta}
     return bundle_network(network, recipe["name"], licence, training, path, overwrite=overwrite)
 
 

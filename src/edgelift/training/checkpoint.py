@@ -17,8 +17,10 @@ import torch
 from torch import Tensor
 
 from edgelift.core.errors import TrainingError
+from edgelift.nets import zoo
+from edgelift.nets.network import Network
 
-__all__ = ["Checkpoint"]
+__all__ = ["Checkpoint", "network_of"]
 
 _UNREADABLE = (
     OSError, ValueError, LookupError, TypeError, RuntimeError, EOFError, AssertionError, struct.error, pickle.UnpicklingError
@@ -58,3 +60,14 @@ class Checkpoint:
             return cls(tensors["weights"], meta, tensors["state"])
         except _UNREADABLE as exc:
             raise TrainingError(f"{path}: not a checkpoint that edgelift wrote ({exc})") from exc
+
+
+def network_of(checkpoint: Checkpoint, path: Path) -> Network:
+    """The network of a checkpoint with its averaged weights. Raises `TrainingError` where they do not fit."""
+    try:
+        arguments = dict(checkpoint.meta["recipe"]["network"])
+        network = zoo.build(arguments.pop("architecture"), **arguments)
+        network.load_state_dict(checkpoint.weights)
+    except (LookupError, TypeError, ValueError, RuntimeError) as exc:  # a RequestError is a ValueError
+        raise TrainingError(f"{path}: no network can be made of it ({exc})") from exc
+    return network.requires_grad_(False)

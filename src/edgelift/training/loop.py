@@ -20,22 +20,22 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgelift.core.errors import TrainingError
-from edgelift.core.metrics import psnr_y
 from edgelift.nets import zoo
 from edgelift.nets.network import Network, parameters
 from edgelift.nets.supernet import Slimmable
+from edgelift.training.adversary import adversary_of
+from edgelift.training.batches import batches_of
 from edgelift.training.checkpoint import Checkpoint
-from edgelift.training.data import Pair, Patches, find_pictures, load_pairs, split
-from edgelift.training.losses import LOSSES
+from edgelift.training.losses import goal
+from edgelift.training.pictures import find_pictures, split
 from edgelift.training.recipe import Recipe, TrainPart, recipe_from
+from edgelift.training.teacher import teacher_of
+from edgelift.training.validation import load_checks, validate_all
 
-__all__ = ["Progress", "learning_rate", "train", "validate", "validate_all"]
-
-VALIDATION_SIDE = 512
-"""Validation pictures are cut to at most this many pixels a side, from their middle: enough to rank two checkpoints."""
+__all__ = ["Progress", "learning_rate", "train"]
 
 SUSPENDED = 60.0
-"""Seconds from which a step is taken for one during which the program was suspended: that is no training time."""
+"""Seconds that a step counts at most: in a longer one the program was suspended, which is no training time."""
 
 
 @dataclass(frozen=True)
@@ -79,36 +79,6 @@ def _draw(network: Network, chances: NDArray[np.float64] | None, seed: int, step
         network.active = 1 + int(np.random.default_rng([seed, step, 1]).choice(len(chances), p=chances))
 
 
-def validate_all(network: Network, pairs: Sequence[Pair], device: torch.device) -> list[float]:
-    """`validate` of each subnet, narrowest first; of the network itself where it is one."""
-    if not isinstance(network, Slimmable):
-        return [validate(network, pairs, device)]
-    scores = []
-    for variant in range(1, len(network.variants) + 1):
-        network.active = variant
-        scores.append(validate(network, pairs, device))
-    return scores
-
-
-@torch.no_grad()
-def validate(network: Network, pairs: Sequence[Pair], device: torch.device) -> float:
-    """Mean PSNR-Y in dB of the network's rounded results over `pairs`, `scale` border pixels cut away."""
-    scores = []
-    for pair in pairs:
-        x = torch.from_numpy(pair.low.copy()).to(device).permute(2, 0, 1)[None].float() / 255
-        y = (network(x)[0].permute(1, 2, 0) * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
-        scores.append(psnr_y(y, pair.high, network.scale))
-    return float(np.mean(scores))
-
-
-def _cut(pair: Pair, side: int) -> Pair:
-    scale = pair.high.shape[0] // pair.low.shape[0]
-    size = [min(n, side // scale) for n in pair.low.shape[:2]]
-    y, x = ((n - s) // 2 for n, s in zip(pair.low.shape[:2], size, strict=True))
-    high = pair.high[y * scale : (y + size[0]) * scale, x * scale : (x + size[1]) * scale]
-    return Pair(pair.name, pair.low[y : y + size[0], x : x + size[1]], high)
-
-
 def _load_matching(network: nn.Module, weights: dict[str, Tensor]) -> int:
     """Copy every tensor whose name and shape match; the number of those copied."""
     own = network.state_dict()
@@ -142,14 +112,14 @@ def train(
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this form
     averaged = copy.deepcopy(network).requires_grad_(False).eval()
     optimiser = torch.optim.Adam(network.parameters(), lr=part.lr)
+    teacher = teacher_of(part, averaged, run.parent, where)
+    adversary = adversary_of(recipe, network.scale, where)
 
     paths = find_pictures(folders)
     training, held = split(paths, recipe.data.validation)
     say(f"{recipe.name}: {parameters(network)} parameters; loading {len(training)} + {len(held)} pictures")
-    patches = Patches(
-        load_pairs(training, network.scale, recipe.data.patch, say), recipe.data.patch, recipe.data.batch, part.seed
-    )
-    checks = [_cut(pair, VALIDATION_SIDE) for pair in load_pairs(held, network.scale, 16, say)]
+    batch = batches_of(recipe, training, network.scale, where, say)
+    checks = load_checks(recipe, held, network.scale, say)
 
     # -- begin, or go on
     last, best = run / "last.pt", run / "best.pt"
@@ -162,6 +132,8 @@ def train(
         network.load_state_dict(saved.state["network"])
         optimiser.load_state_dict(saved.state["optimiser"])
         averaged.load_state_dict(saved.weights)
+        if adversary is not None:
+            adversary.load(saved.state["adversary"])
         step, seconds = saved.meta["step"], saved.meta["seconds"]
         best_psnr, history = saved.meta["best_psnr_y"], saved.meta["history"]
         psnr_each = saved.meta.get("psnr_y_each", [])
@@ -184,8 +156,10 @@ def train(
             "psnr_y_each": psnr_each, "started_from": origin,
         }  # fmt: skip
         weights = {name: value.cpu() for name, value in averaged.state_dict().items()}
-        resume = {"network": network.state_dict(), "optimiser": optimiser.state_dict()} if state else {}
-        return Checkpoint(weights, meta, resume)
+        if not state:
+            return Checkpoint(weights, meta)
+        resume = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
+        return Checkpoint(weights, meta, resume | ({"adversary": adversary.state()} if adversary is not None else {}))
 
     # -- the loop
     losses: list[float] = []
@@ -196,11 +170,14 @@ def train(
         rate = learning_rate(part, done)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        low, high = (t.to(where, torch.float32, memory_format=torch.channels_last) / 255 for t in patches(step))
+        low, high = batch(step)
         _draw(network, chances, part.seed, step)
         with autocast:
             result = network(low)
-        loss = LOSSES[part.loss](result.float(), high)
+        result, wanted = result.float(), goal(part, done)
+        loss = teacher.loss(wanted, network, low, result, high) if teacher else wanted(result, high)
+        if adversary is not None:
+            loss = loss + adversary.pull(result, high)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own annotation lacks
         slope = nn.utils.clip_grad_norm_(network.parameters(), 1.0).item()
@@ -211,10 +188,12 @@ def train(
                 f"{recipe.name}: the loss became {losses[-1]}, its gradient {slope}, at step {step}; {kept}"
             )
         optimiser.step()
+        if adversary is not None:
+            adversary.learn(result.detach(), high)
         _average(averaged, network, min(part.ema, (1 + step) / (10 + step)))
         step += 1
         taken = time.monotonic() - clock
-        seconds += taken if taken < SUSPENDED else 0.0
+        seconds += min(taken, SUSPENDED)
         clock = time.monotonic()
 
         stopped = stop()
@@ -223,7 +202,7 @@ def train(
             score = float(np.mean(each))
             history.append([step, round(score, 4), round(float(np.mean(losses)), 6)])
             psnr_each = [round(s, 4) for s in each]
-            if score > best_psnr:
+            if score > best_psnr or adversary is not None:  # PSNR does not rank what is to look real
                 best_psnr = score
                 checkpoint(state=False).save(best)
             checkpoint(state=True).save(last)

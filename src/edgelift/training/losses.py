@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["LOSSES", "charbonnier"]
+from edgelift.training.recipe import TrainPart
+
+__all__ = ["LOSSES", "charbonnier", "frequency", "goal", "gradient"]
 
 
 def charbonnier(result: Tensor, truth: Tensor, epsilon: float = 1e-3) -> Tensor:
@@ -15,8 +18,35 @@ def charbonnier(result: Tensor, truth: Tensor, epsilon: float = 1e-3) -> Tensor:
     return ((result - truth).square() + epsilon**2).sqrt().mean()
 
 
+def gradient(result: Tensor, truth: Tensor) -> Tensor:
+    """L1 between the differences of neighbouring pixels (N × C × h × w, sides of at least 2), along both axes."""
+    difference = result - truth
+    return 0.5 * (difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean())
+
+
+def frequency(result: Tensor, truth: Tensor) -> Tensor:
+    """Mean modulus of the difference of the two spectra (Cho et al. 2021, MIMO-UNet), by an orthonormal transform.
+
+    The transform keeps energy, so that a weight means the same for every size of patch.
+    """
+    spectrum: Tensor = torch.fft.rfft2(result - truth, norm="ortho")
+    return torch.view_as_real(spectrum).square().sum(-1).add(1e-12).sqrt().mean()
+
+
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": functional.l1_loss,
     "l2": functional.mse_loss,
     "charbonnier": charbonnier,
 }
+
+
+def goal(part: TrainPart, done: float) -> Callable[[Tensor, Tensor], Tensor]:
+    """The loss of (result, truth) at share `done` (0 … 1) of a run, by the fields of its recipe."""
+    ending = part.last_loss and done >= 1 - part.last_share
+    pixels = LOSSES[part.last_loss if ending else part.loss]
+    others = [(part.gradient, gradient), (part.frequency, frequency)]
+
+    def loss(result: Tensor, truth: Tensor) -> Tensor:
+        return sum((weight * other(result, truth) for weight, other in others if weight > 0), pixels(result, truth))
+
+    return loss

@@ -1,20 +1,22 @@
-"""A training run written down: a TOML file with the tables `network`, `data` and `train`.
+"""A training run written down: a TOML file with the tables `network`, `data` and `train`, and where they are wanted
+`degrade` (bad small pictures) and `gan` (adversarial training).
 
 Every field has a default but the architecture; an unknown field is an error, so that a misspelt one cannot be ignored.
-`docs/training.md` explains each one.
+`docs/training.md` explains each one. A field that is added later has a default by which older recipes stay as they were.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edgelift.core.errors import RecipeError
+from edgelift.training.degrade.settings import Degradation, degradation_from
+from edgelift.training.tables import NOT_NEGATIVE, POSITIVE, SHARE, Rule, choice, plain_values, read_table
 
-__all__ = ["DataPart", "NetworkPart", "Recipe", "TrainPart", "load_recipe", "recipe_from"]
+__all__ = ["DataPart", "GanPart", "NetworkPart", "Recipe", "TrainPart", "load_recipe", "recipe_from"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,13 @@ class DataPart:
     batch: int = 16
     validation: int = 16
     """Pictures split off for validation (the split depends on their names only)."""
+    texture: float = 0.0
+    """Of a few places drawn for a patch one is taken, with a chance in proportion to its mean gradient to this power; 0
+    takes all places alike."""
+    rescale: tuple[float, ...] = ()
+    """Factors by which each sharp picture is reduced for further ones (FSRCNN, Dong et al. 2016: 0.9, 0.8, 0.7, 0.6)."""
+    permute: bool = False
+    """Whether the three colours of a patch change places at random."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,14 @@ class TrainPart:
 
     loss: str = "l1"
     """`l1`, `l2` or `charbonnier`."""
+    last_loss: str = ""
+    """The loss at the end of the run; empty for the same one."""
+    last_share: float = 0.1
+    """Share of the run that `last_loss` ends."""
+    gradient: float = 0.0
+    """Weight of a loss on differences between neighbouring pixels."""
+    frequency: float = 0.0
+    """Weight of a loss on the spectrum."""
     steps: int = 200_000
     """Length of the run, where no `--minutes` is given."""
     lr: float = 1e-3
@@ -62,6 +79,30 @@ class TrainPart:
     ("computation-aware sampling", ARM, Chen et al. 2022)."""
     start: str = ""
     """Name of a recipe whose best checkpoint gives the weights to start from, where shapes match."""
+    teacher: str = ""
+    """What else gives a picture to come near to: a recipe's best checkpoint, a checkpoint's file, or of a supernet `widest`."""
+    teacher_weight: float = 0.5
+    """Share of the loss that is measured against the teacher's picture and not against the truth."""
+    teacher_ensemble: bool = False
+    """Whether the teacher's picture is the mean of its results for the eight orientations of a patch."""
+
+
+@dataclass(frozen=True)
+class GanPart:
+    """Adversarial training; the losses of the table `train` stay beside it."""
+
+    weight: float = 0.1
+    """Of the adversarial loss."""
+    loss: str = "vanilla"
+    """`vanilla` or `hinge`."""
+    channels: int = 64
+    """Of the discriminator, at full resolution."""
+    lr: float = 1e-4
+    """The discriminator's learning rate."""
+    features: str = ""
+    """File of a feature network for the perceptual loss; empty for none."""
+    features_weight: float = 1.0
+    """Of the perceptual loss."""
 
 
 @dataclass(frozen=True)
@@ -72,39 +113,35 @@ class Recipe:
     network: NetworkPart
     data: DataPart = DataPart()
     train: TrainPart = TrainPart()
+    degrade: Degradation | None = None
+    """How sharp pictures become bad small ones; None where they are only reduced."""
+    gan: GanPart | None = None
+    """None where no discriminator takes part."""
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe as plain values, as checkpoints and bundles keep it."""
-        plain = dataclasses.asdict(self)
+        plain: dict[str, Any] = {"name": self.name}
         plain["network"] = {"architecture": self.network.architecture, **self.network.config}
-        return plain
+        plain |= {"data": plain_values(self.data), "train": plain_values(self.train)}
+        further = {"degrade": self.degrade, "gan": self.gan}
+        return plain | {name: plain_values(part) for name, part in further.items() if part is not None}
 
 
-_CHOICES = {"loss": ("l1", "l2", "charbonnier"), "schedule": ("cosine", "step"), "precision": ("f32", "bf16")}
-_SHARES = ("warmup", "ema")
-_POSITIVE = ("patch", "batch", "validation", "steps", "lr", "final_lr", "validate_every")
-
-
-def _part(kind: type[Any], table: dict[str, Any], where: str) -> Any:
-    if not isinstance(table, dict):
-        raise RecipeError(f"{where}: expected a table, got {table!r}")
-    known = {f.name: f for f in dataclasses.fields(kind)}
-    if unknown := sorted(set(table) - set(known)):
-        raise RecipeError(f"{where}: unknown field {unknown[0]!r}; known are {', '.join(sorted(known))}")
-    for name, value in table.items():
-        default: Any = known[name].default
-        kinds = (int, float) if isinstance(default, float) else type(default)
-        if not isinstance(value, kinds) or isinstance(value, bool):
-            raise RecipeError(f"{where}.{name}: expected {type(default).__name__}, got {value!r}")
-        if name in _CHOICES and value not in _CHOICES[name]:
-            raise RecipeError(f"{where}.{name}: expected one of {', '.join(_CHOICES[name])}, got {value!r}")
-        if name in _POSITIVE and not value > 0:  # NaN is not either
-            raise RecipeError(f"{where}.{name}: must be above 0, got {value!r}")
-        if name in _SHARES and not 0 <= value < 1:
-            raise RecipeError(f"{where}.{name}: must be at least 0 and below 1, got {value!r}")
-        if name in ("seed", "sampling") and not value >= 0:
-            raise RecipeError(f"{where}.{name}: must be at least 0, got {value!r}")
-    return kind(**table)
+_LOSS_NAMES = ("l1", "l2", "charbonnier")
+_FACTORS = Rule(lambda value: all(0 < one < 1 for one in value), "must be factors above 0 and below 1")
+_LAST_LOSS = Rule(lambda value: value in ("", *_LOSS_NAMES), f"expected one of {', '.join(_LOSS_NAMES)}, or nothing")
+_WEIGHT = Rule(lambda value: 0 < value <= 1, "must be above 0 and at most 1")
+_RULES = {
+    "loss": choice(*_LOSS_NAMES), "last_loss": _LAST_LOSS, "schedule": choice("cosine", "step"),
+    "precision": choice("f32", "bf16"), "warmup": SHARE, "ema": SHARE, "last_share": SHARE, "rescale": _FACTORS,
+    "teacher_weight": _WEIGHT,
+    **dict.fromkeys(("patch", "batch", "validation", "steps", "lr", "final_lr", "validate_every"), POSITIVE),
+    **dict.fromkeys(("seed", "sampling", "texture", "gradient", "frequency"), NOT_NEGATIVE),
+}  # fmt: skip
+_GAN_RULES = {
+    "loss": choice("vanilla", "hinge"), **dict.fromkeys(("weight", "channels", "lr"), POSITIVE),
+    "features_weight": NOT_NEGATIVE,
+}  # fmt: skip
 
 
 def recipe_from(plain: dict[str, Any], source: str = "recipe") -> Recipe:
@@ -117,11 +154,13 @@ def recipe_from(plain: dict[str, Any], source: str = "recipe") -> Recipe:
     if not isinstance(name, str) or not name:
         raise RecipeError(f"{source}: a field 'name' is needed")
     parts = {"data": DataPart, "train": TrainPart}
-    if unknown := sorted(set(plain) - set(parts)):
-        raise RecipeError(f"{source}: unknown table {unknown[0]!r}; known are network, data, train")
+    if unknown := sorted(set(plain) - {*parts, "degrade", "gan"}):
+        raise RecipeError(f"{source}: unknown table {unknown[0]!r}; known are network, data, train, degrade, gan")
     config = dict(network)
-    made = {key: _part(kind, plain.get(key, {}), f"{source}: {key}") for key, kind in parts.items()}
-    return Recipe(name, NetworkPart(config.pop("architecture"), config), made["data"], made["train"])
+    made = {key: read_table(kind, plain.get(key, {}), f"{source}: {key}", _RULES) for key, kind in parts.items()}
+    degrade = degradation_from(plain["degrade"], f"{source}: degrade") if "degrade" in plain else None
+    gan = read_table(GanPart, plain["gan"], f"{source}: gan", _GAN_RULES) if "gan" in plain else None
+    return Recipe(name, NetworkPart(config.pop("architecture"), config), made["data"], made["train"], degrade, gan)
 
 
 def load_recipe(path: Path) -> Recipe:

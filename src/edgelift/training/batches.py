@@ -1,0 +1,57 @@
+"""What a run is shown, by its recipe: batches of clean or of degraded pairs, on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from edgelift.training.data import Pair, Patches, load_pairs
+from edgelift.training.degrade.batches import MARGIN, DegradedPatches
+from edgelift.training.degrade.pictures import sharpened
+from edgelift.training.recipe import Recipe
+
+__all__ = ["Batches", "batches_of"]
+
+Batches = Callable[[int], tuple[Tensor, Tensor]]
+"""Number of a step -> low and high patches, N × 3 × h × w in 0 … 1, channels last; by the recipe's seed and the number alone."""
+
+
+def batches_of(
+    recipe: Recipe, paths: Sequence[Path], scale: int, device: torch.device, say: Callable[[str], None]
+) -> Batches:
+    """The batches of a run on the pictures `paths`. Raises `TrainingError` where none of them can be used."""
+    drawn = (_degraded if recipe.degrade is not None else _clean)(recipe, paths, scale, device, say)
+
+    def batch(step: int) -> tuple[Tensor, Tensor]:
+        low, high = (
+            part.to(device, torch.float32, memory_format=torch.channels_last) / 255 for part in drawn(step)
+        )  # two parts
+        return low, high
+
+    return batch
+
+
+def _clean(
+    recipe: Recipe, paths: Sequence[Path], scale: int, device: torch.device, say: Callable[[str], None]
+) -> Batches:
+    part = recipe.data
+    return _patches(recipe, load_pairs(paths, scale, part.patch, say, factors=part.rescale), part.patch)
+
+
+def _degraded(
+    recipe: Recipe, paths: Sequence[Path], scale: int, device: torch.device, say: Callable[[str], None]
+) -> Batches:
+    settings, part = recipe.degrade, recipe.data
+    assert settings is not None
+    side = (part.patch + 2 * MARGIN) * scale
+    crisp = [sharpened(pair.high, settings.sharpen) for pair in load_pairs(paths, 1, side, say, factors=part.rescale)]
+    sharp = _patches(recipe, [Pair("", picture, picture) for picture in crisp], side)
+    return DegradedPatches(lambda step: sharp(step)[1], settings, scale, part.patch, recipe.train.seed, device)
+
+
+def _patches(recipe: Recipe, pairs: Sequence[Pair], side: int) -> Patches:
+    part = recipe.data
+    return Patches(pairs, side, part.batch, recipe.train.seed, texture=part.texture, permute=part.permute)

@@ -1,0 +1,87 @@
+"""Distillation: a network that gives the one in training a second picture to come near to.
+
+A teacher is a larger network that was trained before (Hinton et al. 2015), or in a supernet the widest subnet, which is
+trained by the truth alone and teaches the others ("in-place distillation", Yu & Huang 2019).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from edgelift.core.errors import TrainingError
+from edgelift.nets.network import Network
+from edgelift.nets.supernet import Slimmable
+from edgelift.training.checkpoint import Checkpoint, network_of
+from edgelift.training.recipe import TrainPart
+
+__all__ = ["WIDEST", "Teacher", "ensemble", "teacher_file", "teacher_of"]
+
+WIDEST = "widest"
+"""The teacher's name where a supernet's widest subnet teaches the others."""
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def teacher_file(name: str, runs: Path) -> Path:
+    """The checkpoint that `name` stands for: a file, or the best of a run in the folder `runs`. Raises `TrainingError`."""
+    path = Path(name) if name.endswith(".pt") else runs / name / "best.pt"
+    if not path.exists():
+        raise TrainingError(f"the teacher {name!r} is to be read from {path}, which is not there; train it first")
+    return path
+
+
+@torch.no_grad()
+def ensemble(network: Network, low: Tensor) -> Tensor:
+    """Mean result for the eight orientations of square patches `low`, each turned back (Timofte et al. 2016)."""
+    total = None
+    for turns in range(4):
+        for flip in (False, True):
+            seen = torch.rot90(low, turns, (2, 3))
+            seen = seen.flip(3) if flip else seen
+            made = network(seen)
+            made = torch.rot90(made.flip(3) if flip else made, -turns, (2, 3))
+            total = made if total is None else total + made
+    assert total is not None
+    return total / 8
+
+
+class Teacher:
+    """Measures results against a network's picture too: the share `weight` of the loss.
+
+    `own` is true where the network is the supernet in training, whose widest subnet is taught by the truth alone.
+    """
+
+    def __init__(self, network: Network, weight: float, *, by_eight: bool = False, own: bool = False) -> None:
+        self.network, self.weight, self.by_eight, self.own = network, weight, by_eight, own
+
+    def loss(self, loss: Loss, student: Network, low: Tensor, result: Tensor, truth: Tensor) -> Tensor:
+        """`loss` of `result` (N × 3 × scale·h × scale·w, made of `low` by `student`) against truth and teacher."""
+        own = loss(result, truth)
+        if self.own and isinstance(student, Slimmable) and student.active == len(student.variants):
+            return own
+        with torch.no_grad():
+            lesson = ensemble(self.network, low) if self.by_eight else self.network(low)
+        return (1 - self.weight) * own + self.weight * loss(result, lesson.float().clamp(0, 1))
+
+
+def teacher_of(part: TrainPart, averaged: Network, runs: Path, device: torch.device) -> Teacher | None:
+    """The teacher that a recipe asks for, or None.
+
+    `averaged` is the network in training with its averaged weights, `runs` the folder beside whose runs teachers are
+    looked for. Raises `TrainingError` where there is no such teacher, or it enlarges by another factor.
+    """
+    if not part.teacher:
+        return None
+    if part.teacher == WIDEST:
+        if not isinstance(averaged, Slimmable):
+            raise TrainingError(f"teacher = {WIDEST!r} is for supernets; {averaged.architecture} is one network")
+        return Teacher(averaged, part.teacher_weight, by_eight=part.teacher_ensemble, own=True)
+    path = teacher_file(part.teacher, runs)
+    network = network_of(Checkpoint.load(path), path).to(device)
+    if network.scale != averaged.scale:
+        raise TrainingError(f"{path} enlarges ×{network.scale}; a teacher of this run must enlarge ×{averaged.scale}")
+    return Teacher(network, part.teacher_weight, by_eight=part.teacher_ensemble)

@@ -1,0 +1,65 @@
+"""Validation: the pictures that are set aside, and how near a network comes to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from edgelift.core.metrics import psnr_y
+from edgelift.nets.network import Network
+from edgelift.nets.supernet import Slimmable
+from edgelift.training.data import Pair, load_pairs
+from edgelift.training.degrade.files import degraded
+from edgelift.training.degrade.pictures import sharpened
+from edgelift.training.recipe import Recipe
+
+__all__ = ["VALIDATION_SIDE", "load_checks", "middle", "validate", "validate_all"]
+
+VALIDATION_SIDE = 512
+"""Validation pictures are cut to at most this many pixels a side, from their middle: enough to rank two checkpoints."""
+
+
+def load_checks(recipe: Recipe, paths: Sequence[Path], scale: int, say: Callable[[str], None]) -> list[Pair]:
+    """The pairs that a run is validated with, degraded where the recipe says so, always alike; see `load_pairs`."""
+    pairs = [middle(pair, VALIDATION_SIDE) for pair in load_pairs(paths, scale, 16, say)]
+    return [_degraded(pair, recipe, scale) for pair in pairs] if recipe.degrade else pairs
+
+
+def _degraded(pair: Pair, recipe: Recipe, scale: int) -> Pair:
+    assert recipe.degrade is not None
+    high = sharpened(pair.high, recipe.degrade.sharpen)
+    return Pair(pair.name, degraded(high, recipe.degrade, scale, recipe.train.seed, pair.name)[0], high)
+
+
+def middle(pair: Pair, side: int) -> Pair:
+    """The middle of `pair`, at most `side` pixels of the sharp picture a side."""
+    scale = pair.high.shape[0] // pair.low.shape[0]
+    size = [min(n, side // scale) for n in pair.low.shape[:2]]
+    y, x = ((n - s) // 2 for n, s in zip(pair.low.shape[:2], size, strict=True))
+    high = pair.high[y * scale : (y + size[0]) * scale, x * scale : (x + size[1]) * scale]
+    return Pair(pair.name, pair.low[y : y + size[0], x : x + size[1]], high)
+
+
+def validate_all(network: Network, pairs: Sequence[Pair], device: torch.device) -> list[float]:
+    """`validate` of each subnet, narrowest first; of the network itself where it is one. The widest is active after it."""
+    if not isinstance(network, Slimmable):
+        return [validate(network, pairs, device)]
+    scores = []
+    for variant in range(1, len(network.variants) + 1):
+        network.active = variant
+        scores.append(validate(network, pairs, device))
+    return scores
+
+
+@torch.no_grad()
+def validate(network: Network, pairs: Sequence[Pair], device: torch.device) -> float:
+    """Mean PSNR-Y in dB of the network's rounded results over `pairs`, `scale` border pixels cut away."""
+    scores = []
+    for pair in pairs:
+        x = torch.from_numpy(pair.low.copy()).to(device).permute(2, 0, 1)[None].float() / 255
+        y = (network(x)[0].permute(1, 2, 0) * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+        scores.append(psnr_y(y, pair.high, network.scale))
+    return float(np.mean(scores))
