@@ -18,11 +18,11 @@ from edgelift.evaluate.profile.metagraphs import COPY, META_NODES, REFERENCE, mo
 from edgelift.evaluate.profile.metanodes import MetaNodes, meta_nodes
 from edgelift.io.bundle import bundled, read_bundle
 from edgelift.runtime.engine import Options
-from edgelift.runtime.engines import availability
+from edgelift.runtime.engines import ENGINES, availability
 from edgelift.runtime.engines.fake import FakeEngine
 from edgelift.runtime.probe import NodeTime
 
-HERE = [found.engine for found in availability() if not found.problem]
+HERE = [f.engine for f in availability() if not f.problem and hasattr(ENGINES.load(f.engine), "probe")]
 MODEL = "abpn-x2"
 BY_NAME = {node.name: node for node in META_NODES}
 needs_model = pytest.mark.skipif(MODEL not in bundled(), reason="the network is not bundled")

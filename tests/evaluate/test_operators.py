@@ -21,11 +21,11 @@ from edgelift.evaluate.profile.operators import Operators, operators, summarise
 from edgelift.io.blocks import blocks_model
 from edgelift.io.bundle import bundled, read_bundle
 from edgelift.runtime.engine import Options
-from edgelift.runtime.engines import availability, open_engine
+from edgelift.runtime.engines import ENGINES, availability, open_engine
 from edgelift.runtime.engines.fake import FakeEngine
 from edgelift.runtime.probe import NodeTime, Probe, Probing
 
-HERE = [found.engine for found in availability() if not found.problem]
+HERE = [f.engine for f in availability() if not f.problem and hasattr(ENGINES.load(f.engine), "probe")]
 MODELS = [name for name in ("abpn-x2", "abpn-x3", "fsrcnn-x3") if name in bundled()]
 REAL = pytest.mark.parametrize("engine", HERE)
 

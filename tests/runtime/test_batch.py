@@ -10,6 +10,7 @@ import pytest
 import pyvips
 
 from edgelift.core.errors import InputError, RequestError
+from edgelift.runtime.anytime.run import Terms
 from edgelift.runtime.batch import clear_leftovers, run_jobs
 from edgelift.runtime.files import Job, jobs, upscale_file
 from edgelift.runtime.rows import Source, Target
@@ -118,8 +119,8 @@ class _Touching:
     def __init__(self, inner: Upscaler, path: Path) -> None:
         self.inner, self.path, self.size = inner, path, inner.size
 
-    def run(self, source: Source, target: Target, report: Callable[[float], None]) -> None:
-        self.inner.run(source, target, report)
+    def run(self, source: Source, target: Target, report: Callable[[float], None], terms: Terms) -> None:
+        self.inner.run(source, target, report, terms)
         self.path.write_bytes(self.path.read_bytes() + b" ")
 
 

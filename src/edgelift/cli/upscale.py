@@ -219,7 +219,7 @@ def _tell_of_budgets(outcomes: list[Outcome]) -> int:
     late = 0
     for outcome in outcomes:
         account = outcome.result.account if outcome.result is not None else None
-        if account is not None and account.cheapest and not account.kept:
+        if account is not None and account.too_little:
             late = BudgetError.exit_code
             typer.echo(
                 f"edgelift: {outcome.job.source}: {account.limit:.3g} s are too little even for interpolation, which was "

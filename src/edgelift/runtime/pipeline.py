@@ -52,7 +52,7 @@ def _tasks(plan: Planned, batch: int, strips: Iterable[Rows], merge: Merge, targ
         finished = 0
         for group in _groups(row, batch):
             finished += len(group)
-            done = (k + finished / len(row)) / len(plan.rows)
+            done = (k * len(row) + finished) / (len(row) * len(plan.rows))
             yield _Task(k, group, rows, strip, finished == len(row), done)
 
 

@@ -31,6 +31,11 @@ class Account:
     routes: Routes
 
     @property
+    def too_little(self) -> bool:
+        """Whether the limit was missed though all was interpolated."""
+        return self.cheapest and not self.kept
+
+    @property
     def kept(self) -> bool:
         """Whether the limit was kept; a twentieth above it counts as kept."""
         return self.limit is None or self.seconds <= 1.05 * self.limit
@@ -41,7 +46,7 @@ class Account:
         return {
             "budget": self.budget, "limit": _rounded(self.limit), "predicted": _rounded(self.predicted),
             "real": _rounded(self.seconds), "widest": _rounded(self.widest), "kept": self.kept,
-            "too_little": self.cheapest, "shares": shares, "routes": plain_routes(self.routes),
+            "too_little": self.too_little, "shares": shares, "routes": plain_routes(self.routes),
         }  # fmt: skip
 
 
