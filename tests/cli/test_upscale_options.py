@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 
 from edgelift.cli import upscale as command
-from edgelift.runtime import sizes
+from edgelift.runtime import sizes, upscaler
+from edgelift.runtime.engines.fake import FakeEngine
 from edgelift.runtime.filters import parse_filter
 from edgelift.runtime.upscaler import Upscaler
 
@@ -48,6 +50,54 @@ def test_options_reach_the_upscaler(
     assert edgelift("upscale", picture, "-o", tmp_path / "out.png", *words).code == 0
     expected = {"merge": "feather", "overlap": 9, "filter": "edge", "ahead": 4, "workers": 3, "behind": 1}
     assert {name: asked[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (("--tta",), "abpn-x2+tta"),
+        (("--blend", "abpn-x2:0.7,anytime-x2:0.3"), "abpn-x2:0.7,anytime-x2:0.3"),
+        (("--tta", "--blend", "abpn-x2:0.7,anytime-x2:0.3", "-s", 3), "abpn-x2:0.7,anytime-x2:0.3+tta"),
+    ],
+    ids=str,
+)
+def test_reports_name_ensembles(
+    edgelift: Callable[..., Any],
+    picture: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[object, ...],
+    name: str,
+) -> None:
+    monkeypatch.setattr(upscaler, "open_engine", lambda b, name, o: FakeEngine(b.spec, samples=o.samples))
+    out, report = tmp_path / "out.png", tmp_path / "report.json"
+    assert edgelift("upscale", picture, "-o", out, "--json", report, *words).code == 0
+    assert json.loads(report.read_text())["model"] == name
+    larger, scale = np.asarray(Image.open(out)), 3 if "-s" in words else 2
+    assert larger.shape == (40 * scale, 30 * scale, 3)
+    if scale == 2:
+        assert np.array_equal(larger, np.asarray(Image.open(picture)).repeat(2, axis=0).repeat(2, axis=1))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--tta", "--budget", "1s"), "leave tta and blend out"),
+        (("--tta", "--fps", 5), "leave tta and blend out"),
+        (("--tta", "-m", "bicubic"), "bicubic is an interpolation"),
+        (("--blend", "abpn-x2:0.5,abpn-x2:0.5", "-m", "abpn-x2"), "leave the model abpn-x2 out"),
+        (("--blend", "abpn-x2:0.5,abpn-x4:0.5"), "scale is 2 in the one and 4 in the other"),
+        (("--blend", "abpn-x2:0.5"), "two models or more"),
+    ],
+    ids=str,
+)
+def test_ensembles_that_are_refused(
+    edgelift: Callable[..., Any], picture: Path, tmp_path: Path, words: tuple[object, ...], message: str
+) -> None:
+    said = edgelift("upscale", picture, "-o", tmp_path / "out.png", *words)
+    assert said.code == 2
+    assert message in said.err
+    assert not (tmp_path / "out.png").exists()
 
 
 @pytest.mark.parametrize(

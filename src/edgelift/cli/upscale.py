@@ -37,6 +37,14 @@ def upscale(
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Name (see 'edgelift models') or bundle file.")
     ] = None,
+    blend: Annotated[
+        str | None,
+        typer.Option(help="MODEL:WEIGHT,MODEL:WEIGHT in place of --model: the weighted mean of their results."),
+    ] = None,
+    tta: Annotated[
+        bool,
+        typer.Option("--tta", help="The mean over the picture's 8 orientations: a little better, 8 times the time."),
+    ] = False,
     engine: Annotated[str, typer.Option(help="openvino, onnxruntime, litert (.tflite files), or auto.")] = "auto",
     device: Annotated[str, typer.Option(help="A device of 'edgelift devices', or auto.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, f32, bf16, f16 or int8.")] = "auto",
@@ -119,6 +127,7 @@ def upscale(
     options |= {"batch": batch_of(batch), "memory": memory, "budget": _budget(budget, fps, routes)}
     known = _routes(routes) if routes is not None else {}
     options |= {"merge": merge, "overlap": overlap, "filter": filter, "warn": _warn, **_in_flight(in_flight)}
+    options |= {"tta": tta, "blend": blend}
     with open_upscaler(model, goal, **options) as upscaler:
         work = jobs(inputs, output, _label(goal, upscaler), suffix=suffix, format=format)
         check_encoding(work[0].target, format=format, quality=quality, compression=compression, lossless=lossless)

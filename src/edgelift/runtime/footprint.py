@@ -95,6 +95,8 @@ class Footprint:
     """Strips that are read ahead."""
     behind: int = 0
     """Strips that may wait to be written, besides those of the encoder."""
+    beside: float = 0.0
+    """Bytes for a pixel of a window that are held beside the engine, as an ensemble does."""
 
     def __call__(self, heights: NDArray[np.int64], widths: NDArray[np.int64], batch: int) -> NDArray[np.float64]:
         """In all, for tiles of `heights` × `widths`, element by element."""
@@ -105,7 +107,7 @@ class Footprint:
     def per_pixel(self) -> float:
         """Bytes for a pixel of a window: inside the engine, and of what goes in and comes out."""
         sample = 1 if self.itemsize == 1 else 4
-        return ENGINE_FACTOR * self.activations + 3 * sample * (1 + self.spec.scale**2)
+        return ENGINE_FACTOR * self.activations + 3 * sample * (1 + self.spec.scale**2) + self.beside
 
     def engine(self, heights: Any, widths: Any, batch: int) -> Any:
         """For the calls at once with `batch` windows of each layer."""

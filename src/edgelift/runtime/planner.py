@@ -18,6 +18,7 @@ from edgelift.io.activations import activation_bytes
 from edgelift.io.bundle import Bundle
 from edgelift.runtime import prices
 from edgelift.runtime.engine import Engine, Options
+from edgelift.runtime.ensemble import Ensemble
 from edgelift.runtime.footprint import Footprint, resident_bytes
 from edgelift.tiling.candidates import Candidate, candidates
 from edgelift.tiling.choose import Choice, choose
@@ -49,7 +50,7 @@ class Planner:
 
     def __init__(
         self,
-        bundle: Bundle,
+        bundle: Bundle | Ensemble,
         engine: Engine,
         options: Options,
         *,
@@ -65,7 +66,7 @@ class Planner:
         if max(self.batches) > engine.limits.max_batch:
             raise RequestError(f"this engine runs at most {engine.limits.max_batch} windows in a batch, got {batch}")
         self.memory, self._measure = memory, measure or prices.measure
-        self._held = {"workers": workers, "ahead": ahead, "behind": behind}
+        self._held: dict[str, int] = {"workers": workers, "ahead": ahead, "behind": behind}
         self.resident = resident_bytes()
         """Bytes that the process held when this was made."""
         self._lock = threading.Lock()
@@ -87,6 +88,8 @@ class Planner:
     @cached_property
     def activations(self) -> float:
         """Bytes for each pixel of a window; see `io.activations`."""
+        if isinstance(self._bundle, Ensemble):
+            return self._bundle.activations(self._options.samples)
         return activation_bytes(self._bundle, self._options.samples)
 
     @cached_property
@@ -116,7 +119,10 @@ class Planner:
 
     def footprint(self, height: int, width: int, layers: int = 1, itemsize: int = 1) -> Footprint:
         """What a picture of that size takes in memory."""
-        return Footprint(self.spec, width, self.activations, layers, itemsize, self.resident, **self._held)
+        beside = self._bundle.beside if isinstance(self._bundle, Ensemble) else 0.0
+        return Footprint(
+            self.spec, width, self.activations, layers, itemsize, self.resident, beside=beside, **self._held
+        )
 
     def tile(
         self,

@@ -27,6 +27,7 @@ from edgelift.core.errors import EngineError
 from edgelift.core.spec import ModelSpec
 from edgelift.io.bundle import Bundle
 from edgelift.runtime.engine import Engine, Options, blocks_shape
+from edgelift.runtime.ensemble import Ensemble, EnsembleEngine
 from edgelift.runtime.hardware import cache_folder
 from edgelift.tiling.cost import MAX_TEXT, CostModel, Measured
 
@@ -89,7 +90,7 @@ class Key:
     """What prices depend on."""
 
     bundle: str
-    """SHA-256 of its file."""
+    """SHA-256 of its file; of an ensemble those of all files."""
     engine: str
     """Name and version."""
     device: str
@@ -108,8 +109,11 @@ class Key:
         return hashlib.sha256(text.encode()).hexdigest()[:32] + ".json"
 
 
-def key_of(bundle: Bundle, engine: Engine, options: Options) -> Key:
-    """The key for `engine`, made of `bundle` with `options`."""
+def key_of(bundle: Bundle | Ensemble, engine: Engine, options: Options) -> Key:
+    """The key for `engine`, made of `bundle` with `options`; that of an ensemble holds those of its parts."""
+    if isinstance(engine, EnsembleEngine):
+        return _key_of_parts(engine, options)
+    assert isinstance(bundle, Bundle)
     name = getattr(engine, "name", type(engine).__name__)
     found = getattr(type(engine), "available", lambda: None)()
     version = found.version if found else ""
@@ -118,6 +122,18 @@ def key_of(bundle: Bundle, engine: Engine, options: Options) -> Key:
         hashlib.sha256(bundle.data).hexdigest(), f"{name} {version}", " ".join([engine.device, *titles]),
         engine.precision, options.samples, options.threads, f"{_processor()}, {_cores()} cores",
     )  # fmt: skip
+
+
+def _key_of_parts(engine: EnsembleEngine, options: Options) -> Key:
+    keys = [key_of(p.bundle, p.engine, dataclasses.replace(options, samples=p.samples)) for p in engine.parts]
+    return dataclasses.replace(
+        keys[0],
+        bundle=" ".join(key.bundle for key in keys),
+        engine=f"{len(engine.turns)} orientations of " + ", ".join(f"{key.engine} {key.samples}" for key in keys),
+        device=", ".join(key.device for key in keys),
+        precision=", ".join(key.precision for key in keys),
+        samples=options.samples,
+    )
 
 
 def _processor() -> str:

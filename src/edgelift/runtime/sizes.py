@@ -78,7 +78,9 @@ class SizedUpscaler:
         self, goal: Goal, model: str | Path | None = None, *, filter: str | None = None, **options: Any
     ) -> None:
         self._filter = parse_filter(filter)  # for the result, not for what passes between the steps
-        self.goal, self._model, self._options = goal, model, options
+        self.goal, self._options = goal, options
+        self.name = (str(model) if model is not None else "bundled networks") + "+tta" * bool(options.get("tta"))
+        """The network's name, or what stands for several."""
         self._networks: dict[int, Upscaler] = {}
         self._scales = tuple(DEFAULTS if options.get("budget") is None else ANYTIME)
         self._kernel = str(model) if model in KERNELS else REDUCTION
@@ -86,8 +88,9 @@ class SizedUpscaler:
         if model in KERNELS:
             Upscaler(model, **options)  # so that it refuses what it does not serve
             self._scales = ()
-        elif model is not None:
+        elif _names_one(model, options):
             named = Upscaler(model, **options)
+            self.name = self.name if model is not None else named.name
             if named.spec is None or named.spec.scale < 2:
                 raise RequestError(f"{named.name} cannot reach a size in pixels as a network can; leave --model out")
             self._scales = (named.spec.scale,)
@@ -99,11 +102,6 @@ class SizedUpscaler:
     def scale(self) -> float | None:
         """The factor asked for; None where a size in pixels was."""
         return self.goal.scale
-
-    @property
-    def name(self) -> str:
-        """The network's name, or what stands for several."""
-        return str(self._model) if self._model is not None else "bundled networks"
 
     @property
     def runs_on(self) -> str:
@@ -194,11 +192,17 @@ def open_upscaler(model: str | Path | None = None, goal: Goal = Goal(), **option
     """An `Upscaler` where one network or interpolation gives `goal` by itself, else a `SizedUpscaler`."""
     pixels = bool(goal.width or goal.height)
     fixed = DEFAULTS if options.get("budget") is None else ANYTIME
-    if not pixels and (model in KERNELS or goal.scale is None or (model is None and goal.scale in fixed)):
+    one = _names_one(model, options)
+    if not pixels and (model in KERNELS or goal.scale is None or (not one and goal.scale in fixed)):
         return Upscaler(model, scale=goal.scale, **options)
-    if model is not None and not pixels:
+    if one and not pixels:
         named = Upscaler(model, **options)
         if named.scale == goal.scale:
             return named
         named.close()
     return SizedUpscaler(goal, model, **options)
+
+
+def _names_one(model: str | Path | None, options: dict[str, Any]) -> bool:
+    """Whether a model is named, or several to be blended; else each scale has its own."""
+    return model is not None or options.get("blend") is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -22,9 +23,10 @@ from edgelift.runtime.anytime.budget import Budget, parse_budget
 from edgelift.runtime.anytime.run import NOW, AnyTime, Terms
 from edgelift.runtime.engine import Engine, Options
 from edgelift.runtime.engines import open_engine
+from edgelift.runtime.ensemble import Ensemble, ensemble_of
 from edgelift.runtime.filters import filtered, parse_filter
 from edgelift.runtime.footprint import parse_size
-from edgelift.runtime.models import anytime_models, resolve
+from edgelift.runtime.models import Interpolation, anytime_models, resolve
 from edgelift.runtime.pipeline import Report, interpolate, run_plan
 from edgelift.runtime.planner import Planner
 from edgelift.runtime.rows import ArraySource, ArrayTarget, Source, Target
@@ -35,6 +37,8 @@ from edgelift.tiling.merge import sharing
 from edgelift.tiling.plan import Plan, auto_tile, plan
 
 __all__ = ["Upscaler"]
+
+NO_BUDGET = "a budget chooses among the variants of one network; leave tta and blend out, or the budget and routes"
 
 
 def _log(text: str) -> None:
@@ -60,6 +64,10 @@ class Upscaler:
     "auto" (see `runtime.anytime`); it may be changed between calls. A call counts from its beginning to the finished array.
     None runs the widest variant, and the result is the same every time.
 
+    `tta` runs each picture in its 8 orientations and gives the mean, in 8 times the time. `blend` names two models or more of
+    one scale with their weights, "abpn-x2:0.7,other.onnx:0.3" or a mapping, in place of `model`, and gives the weighted mean
+    of their results. See `runtime.ensemble`.
+
     Raises `RequestError` for what cannot be served, `EngineMissingError` where no engine is installed.
     """
 
@@ -83,7 +91,12 @@ class Upscaler:
         behind: int = 0,
         warn: Warn = _log,
         budget: str | float | Budget | None = None,
+        tta: bool = False,
+        blend: str | Mapping[Any, float] | None = None,
     ) -> None:
+        ensemble = tta or blend is not None
+        if ensemble and budget is not None:
+            raise RequestError(NO_BUDGET)
         self._budget = parse_budget(budget)
         self._asked = Options(device, precision, threads=threads, many_shapes=budget is not None)
         if tile != "auto" and not _is_size(tile):
@@ -91,14 +104,18 @@ class Upscaler:
         if batch != "auto" and (isinstance(batch, str) or batch < 1):
             raise RequestError(f"a batch is 'auto' or at least one window, got {batch!r}")
         self._batch, self._memory = batch, parse_size(str(memory)) if memory is not None else None
-        self.model = resolve(model, scale, anytime=budget is not None)
-        self.scale: float = self.model.spec.scale if isinstance(self.model, Bundle) else self.model.scale
+        self.model: Bundle | Ensemble | Interpolation = (
+            ensemble_of(model, scale, tta=tta, blend=blend)
+            if ensemble
+            else resolve(model, scale, anytime=budget is not None)
+        )
+        self.scale: float = self.model.scale if isinstance(self.model, Interpolation) else self.model.spec.scale
         self._engine_name, self._tile = engine, tile
         self._merge, self._overlap, self._filter = merge, overlap, parse_filter(filter)
         self._workers, self._ahead, self._behind, self._warn = workers, ahead, behind, warn
         if min(workers, ahead) < 1 or behind < 0:
             raise RequestError(f"workers and ahead are at least 1, behind at least 0, got {workers}, {ahead}, {behind}")
-        if isinstance(self.model, Bundle):
+        if not isinstance(self.model, Interpolation):
             sharing(merge, overlap, self.model.spec.halo)
         elif (tile, merge, overlap, workers, batch) != ("auto", "crop", None, 1, "auto"):
             raise RequestError(
@@ -114,7 +131,7 @@ class Upscaler:
         """Of the last picture that was finished within a budget."""
         self._lock = threading.Lock()
         self._closed = False
-        if isinstance(self.model, Bundle):
+        if not isinstance(self.model, Interpolation):
             self._engine("uint8")  # so that what cannot run is known now
         if self._budget is not None:
             self._anytime("uint8")
@@ -133,33 +150,33 @@ class Upscaler:
     @property
     def spec(self) -> ModelSpec | None:
         """The facts of the network; None for an interpolation."""
-        return self.model.spec if isinstance(self.model, Bundle) else None
+        return None if isinstance(self.model, Interpolation) else self.model.spec
 
     @property
     def name(self) -> str:
         """The model's name."""
-        return self.model.spec.name if isinstance(self.model, Bundle) else self.model.kernel
+        return self.model.kernel if isinstance(self.model, Interpolation) else self.model.spec.name
 
     @property
     def runs_on(self) -> str:
         """Engine, device and precision in words, as reports print them."""
-        if not isinstance(self.model, Bundle):
+        if isinstance(self.model, Interpolation):
             return "interpolation"
         engine = self._engine("uint8")
         return f"{getattr(engine, 'name', self._engine_name)} {engine.device} {engine.precision}"
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """The result's (height, width) for a picture of that size."""
-        if isinstance(self.model, Bundle):
-            return height * self.model.spec.scale, width * self.model.spec.scale
-        return self.model.size(height, width)
+        if isinstance(self.model, Interpolation):
+            return self.model.size(height, width)
+        return height * self.model.spec.scale, width * self.model.spec.scale
 
     def plan(self, height: int, width: int, *, layers: int = 1, dtype: np.dtype[Any] | type = np.uint8) -> Plan:
         """The windows for a picture of that size, with so many layers of that type.
 
         Raises `RequestError` for interpolations, unfit tiles and where the memory is too small.
         """
-        if not isinstance(self.model, Bundle):
+        if isinstance(self.model, Interpolation):
             raise RequestError(f"{self.name} needs no windows")
         planner, multiple = self.planner(dtype), self.model.spec.multiple_of
         halo, overlap = sharing(self._merge, self._overlap, self.model.spec.halo)
@@ -196,7 +213,7 @@ class Upscaler:
 
     def planner(self, dtype: np.dtype[Any] | type = np.uint8) -> Planner:
         """What chooses tiles and knows prices, for pictures of that type."""
-        if not isinstance(self.model, Bundle):
+        if isinstance(self.model, Interpolation):
             raise RequestError(f"{self.name} needs no windows")
         samples = _samples(dtype)
         engine = self._engine(samples)
@@ -222,14 +239,16 @@ class Upscaler:
                     source, into, report, budget=self._budget, terms=terms, warn=self._warn, ahead=self._ahead
                 )
                 self.account = account
-            elif isinstance(self.model, Bundle):
-                self._run_windows(source, into, report)
-            else:
+            elif isinstance(self.model, Interpolation):
                 interpolate(self.model.kernel, size, source, into, report, ahead=self._ahead)
+            else:
+                self._run_windows(source, into, report)
         return account
 
     def _anytime(self, samples: str) -> AnyTime:
         """What runs pictures of that type within a budget. Raises `RequestError` where this model has none."""
+        if isinstance(self.model, Ensemble):
+            raise RequestError(NO_BUDGET)
         if not isinstance(self.model, Bundle) or self.model.spec.widest < 2:
             known = ", ".join(anytime_models())
             raise RequestError(f"{self.name} has no variants to choose from by a budget; those that do are {known}")
@@ -269,10 +288,14 @@ class Upscaler:
             if self._closed:
                 raise EngineError("this upscaler has been closed; make another")
             if samples not in self._engines:
-                assert isinstance(self.model, Bundle)
-                options = replace(self._asked, samples=samples)
-                self._engines[samples] = open_engine(self.model, self._engine_name, options)
+                assert not isinstance(self.model, Interpolation)
+                self._engines[samples] = self._opened(self.model, replace(self._asked, samples=samples))
             return self._engines[samples]
+
+    def _opened(self, model: Bundle | Ensemble, options: Options) -> Engine:
+        if isinstance(model, Ensemble):
+            return model.open(self._opened, options)
+        return open_engine(model, self._engine_name, options)
 
     def close(self) -> None:
         """Release the engines."""
