@@ -26,7 +26,7 @@ VARIANT = 0.03
 """Seconds to prepare a variant that was not run before: engines compile it, or read it from their cache."""
 KNEE_DB = 0.005
 """PSNR in dB that `auto` gives up without a need, by prediction: single pictures lose several times as much."""
-KNEE_SHARE = 0.55
+KNEE_SHARE = 0.48
 """Share of the widest variant's predicted time that `auto` takes at most."""
 ROWS = 4
 """Rows of windows that a picture has at least where there is a clock to keep: what went wrong in one is made good below."""
