@@ -89,7 +89,7 @@ def at_random(upscaler: Upscaler, low: np.ndarray, routes: Routes, seed: int) ->
     assert upscaler.spec is not None
     model = upscaler.planner().known() or upscaler.planner().assumed
     found = ways(*low.shape[:2], anytime._halo, table_of(upscaler.spec).predict(dealt), model)
-    every = {shape for shapes in found.shapes()[1] for shape in shapes}
+    every = {shape for layout in range(len(found.layouts)) for shape in found.shapes(layout)}
     chosen = pick(found, Meter(upscaler._engine("uint8"), model, every), 0.0, cost(model, routes))
     rows = tuple(found.row(chosen.layout, worth, row) for row, worth in enumerate(chosen.worths))
     return Routes(*low.shape[:2], found.layouts[chosen.layout].rows, rows)

@@ -55,8 +55,8 @@ def _paces(found: Ways, meter: Meter) -> Floats:
 def _table(found: Ways, meter: Meter, outside: float) -> Floats:
     """Expected seconds from now on, worths × layouts."""
     paces = _paces(found, meter)
-    used, named = found.shapes()
-    cold = np.array([[shape not in meter.warm for shape in shapes] for shapes in named])
+    used = found.used()
+    cold = np.array([[s not in meter.warm for s in found.shapes(layout)] for layout in range(len(found.layouts))])
     known = {variant for variant, _, _ in meter.warm}
     lengths = len(found.lengths)
     new = np.array([v not in known for v in range(len(paces))])
@@ -65,22 +65,18 @@ def _table(found: Ways, meter: Meter, outside: float) -> Floats:
     return np.asarray(found.spent() @ paces + fresh + outside)
 
 
-def pick(found: Ways, meter: Meter, outside: float, limit: float | None) -> Pick:
+def pick(found: Ways, meter: Meter, outside: float, limit: float) -> Pick:
     """The way with the least error that is expected to take at most `limit` seconds, or the quickest where none is.
 
-    `outside`: seconds that are not the engine's. With a limit, ways of few rows are left out where there are others.
+    `outside`: seconds that are not the engine's. Ways of few rows are left out where there are others.
     """
     seconds, errors = _table(found, meter, outside), found.errors()
-    allowed = np.ones_like(seconds, bool)
-    if limit is not None:
-        many = np.array([len(layout.rows) >= ROWS for layout in found.layouts])
-        allowed &= many if many.any() else np.arange(len(many)) == len(many) - 1
-        fits = allowed & (seconds <= limit)
-        allowed = fits if fits.any() else allowed & (seconds == seconds[allowed].min())
+    many = np.array([len(layout.rows) >= ROWS for layout in found.layouts])
+    allowed = np.broadcast_to(many if many.any() else np.arange(len(many)) == len(many) - 1, seconds.shape)
+    fits = allowed & (seconds <= limit)
+    allowed = fits if fits.any() else allowed & (seconds == seconds[allowed].min())
     at = np.lexsort((seconds.ravel(), np.where(allowed, errors, np.inf).ravel()))[0]
     worth, layout = (int(k) for k in np.unravel_index(at, seconds.shape))
-    if limit is None:
-        return _alike(found, worth, layout, seconds, errors)
     span = found.spans[layout]
     spent = found.solution.spent[:, span] @ _paces(found, meter)
     beside = seconds[worth, layout] - spent[worth].sum()  # new shapes, and what is not the engine's
@@ -124,8 +120,7 @@ def knee(found: Ways, outside: float, widest: float) -> Pick:
 class Pace:
     """The windows of a picture, row by row, as `tiling.routes.Routes` has them; each row is settled when it is its turn.
 
-    `until`: what the clock shows when the last row must be done; None keeps to `first`. `outside`: seconds of the whole
-    picture that are not the engine's, until this run has shown how many they are.
+    `until`: what the clock shows when the last row must be done; None keeps to `first`.
     """
 
     def __init__(
@@ -133,21 +128,16 @@ class Pace:
         found: Ways,
         first: Pick,
         meter: Meter,
-        outside: float,
         until: float | None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._found, self._first, self._meter, self._outside = found, first, meter, outside
+        self._found, self._first, self._meter = found, first, meter
         self._until, self._clock = until, clock
         self.height, self.width = found.height, found.width
         self.rows: tuple[tuple[Span, Span], ...] = found.layouts[first.layout].rows
         meter.prior = PRIOR * first.seconds
-        self._shapes = found.shapes()[1][first.layout]
+        self._shapes = found.shapes(first.layout)
         self._routed: list[tuple[Routed, ...]] = []
-
-    def __len__(self) -> int:
-        """Rows of windows: how many windows there will be is not known."""
-        return len(self.rows)
 
     def windows(self) -> Iterator[tuple[Window, ...]]:
         """Rows of windows, from the top."""

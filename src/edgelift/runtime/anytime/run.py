@@ -90,10 +90,11 @@ class AnyTime:
             widest = self._widest(picture.height, picture.width, picture.layers, model) + outside
             meter = Meter(self._engine, model, self._warm, self._clock)
             limit = budget.seconds if budget.share is None else budget.share * widest
-            until = None if limit is None else began + limit - (terms.after if budget.seconds is not None else 0.0)
+            after = terms.after if budget.seconds is not None else 0.0  # files are no part of a share
+            until = None if limit is None else began + limit - after
             first = self._first(found, meter, outside, until, widest)
-            predicted = self._clock() - began + first.seconds + (terms.after if budget.seconds is not None else 0.0)
-            pace = Pace(found, first, meter, outside, until, self._clock)
+            predicted = self._clock() - began + first.seconds + after
+            pace = Pace(found, first, meter, until, self._clock)
             run_plan(meter, pace, picture, target, report, ahead=ahead, warn=warn)
         return Account(
             budget.words, limit, predicted, self._clock() - began, widest,

@@ -66,14 +66,15 @@ class Ways:
         """Predicted seconds of warm windows, worths × layouts × variants."""
         return np.stack([self.solution.spent[:, span].sum(axis=1) for span in self.spans], 1)
 
-    def shapes(self) -> tuple[NDArray[np.bool_], list[list[Shape]]]:
-        """Whether each shape of windows occurs, worths × layouts × shapes, and which those are of each layout."""
-        used, named = [], []
-        for layout, span in zip(self.layouts, self.spans, strict=True):
-            used.append((self.solution.counts[:, span] > 0).any(axis=1).reshape(len(WORTHS), -1))
-            variants = range(self.solution.counts.shape[2])
-            named.append([(v, layout.tall, self.long(n)) for v in variants for n in self.lengths])
-        return np.stack(used, 1), named
+    def used(self) -> NDArray[np.bool_]:
+        """Whether each of the `shapes` of a layout occurs: worths × layouts × shapes."""
+        taken = [(self.solution.counts[:, span] > 0).any(axis=1).reshape(len(WORTHS), -1) for span in self.spans]
+        return np.stack(taken, 1)
+
+    def shapes(self, layout: int) -> list[Shape]:
+        """The shapes of windows that a layout may have."""
+        variants, tall = range(self.solution.counts.shape[2]), self.layouts[layout].tall
+        return [(v, tall, self.long(n)) for v in variants for n in self.lengths]
 
     def long(self, cells: int) -> int:
         """Width in pixels of a window that keeps so many cells."""
