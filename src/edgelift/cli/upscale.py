@@ -37,6 +37,20 @@ def upscale(
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Name (see 'edgelift models') or bundle file.")
     ] = None,
+    quality: Annotated[
+        str | None, typer.Option(help="fast, balanced or best, in place of --model: what it may cost; best includes --tta.")
+    ] = None,
+    content: Annotated[
+        str | None,
+        typer.Option(
+            help="What the pictures are, in place of --model: photo, drawn (paintings too), clean (nothing to remove), or auto, "
+            "which looks at each."
+        ),
+    ] = None,
+    denoise: Annotated[
+        float | None,
+        typer.Option(help="0 to 1: how much noise and traces of compression are removed; auto decides by the picture."),
+    ] = None,
     blend: Annotated[
         str | None,
         typer.Option(help="MODEL:WEIGHT,MODEL:WEIGHT in place of --model: the weighted mean of their results."),
@@ -88,8 +102,9 @@ def upscale(
         str | None, typer.Option("--format", "-f", help="png, jpg, webp, tif, avif or gif; else by extension.")
     ] = None,
     suffix: Annotated[str, typer.Option(help="Added to names in a folder.")] = "_x{scale}",
-    quality: Annotated[
-        int | None, typer.Option(min=1, max=100, help="Of JPEG and WebP, 95 by default, and AVIF, 90.")
+    file_quality: Annotated[
+        int | None,
+        typer.Option(min=1, max=100, help="Of the file: of JPEG and WebP, 95 by default, and AVIF, 90."),
     ] = None,
     compression: Annotated[int | None, typer.Option(min=0, max=9, help="Of PNG and TIFF; more takes longer.")] = None,
     lossless: Annotated[bool, typer.Option("--lossless", help="A mode of WebP and AVIF.")] = False,
@@ -127,11 +142,11 @@ def upscale(
     options |= {"batch": batch_of(batch), "memory": memory, "budget": _budget(budget, fps, routes)}
     known = _routes(routes) if routes is not None else {}
     options |= {"merge": merge, "overlap": overlap, "filter": filter, "warn": _warn, **_in_flight(in_flight)}
-    options |= {"tta": tta, "blend": blend}
+    options |= {"tta": tta, "blend": blend, **_choice(quality, content, denoise)}
     with open_upscaler(model, goal, **options) as upscaler:
         work = jobs(inputs, output, _label(goal, upscaler), suffix=suffix, format=format)
-        check_encoding(work[0].target, format=format, quality=quality, compression=compression, lossless=lossless)
-        kind: dict[str, Any] = {"format": format, "quality": quality, "lossless": lossless}
+        check_encoding(work[0].target, format=format, quality=file_quality, compression=compression, lossless=lossless)
+        kind: dict[str, Any] = {"format": format, "quality": file_quality, "lossless": lossless}
         kind["max_pixels"] = max_pixels or DEFAULT_MAX_PIXELS
         if routes is not None and (unknown := [job.source for job in work if job.source not in known]):
             raise RequestError(
@@ -170,6 +185,15 @@ def upscale(
     if len(work) > 1:
         _summary(outcomes)
     return failed[0].exit_code if failed else late
+
+
+def _choice(quality: str | None, content: str | None, denoise: float | None) -> dict[str, Any]:
+    """What `Upscaler` takes of these."""
+    from edgelift.core.errors import RequestError
+
+    if quality is not None and quality.isdecimal():
+        raise RequestError(f"--quality is fast, balanced or best; that of a JPEG file is --file-quality {quality}")
+    return {"quality": quality, "content": content, "denoise": denoise}
 
 
 def _budget(budget: str | None, fps: float | None, routes: Path | None) -> Any:
