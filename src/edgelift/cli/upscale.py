@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from edgelift.runtime.batch import Outcome
     from edgelift.runtime.files import Job
     from edgelift.runtime.sizes import Goal, SizedUpscaler
+    from edgelift.runtime.suited import SuitedUpscaler
     from edgelift.runtime.upscaler import Upscaler
     from edgelift.tiling.routes import Routes
 
@@ -38,7 +40,8 @@ def upscale(
         str | None, typer.Option("--model", "-m", help="Name (see 'edgelift models') or bundle file.")
     ] = None,
     quality: Annotated[
-        str | None, typer.Option(help="fast, balanced or best, in place of --model: what it may cost; best includes --tta.")
+        str | None,
+        typer.Option(help="fast, balanced or best, in place of --model: what it may cost; best includes --tta."),
     ] = None,
     content: Annotated[
         str | None,
@@ -143,7 +146,7 @@ def upscale(
     known = _routes(routes) if routes is not None else {}
     options |= {"merge": merge, "overlap": overlap, "filter": filter, "warn": _warn, **_in_flight(in_flight)}
     options |= {"tta": tta, "blend": blend, **_choice(quality, content, denoise)}
-    with open_upscaler(model, goal, **options) as upscaler:
+    with _suited(model, goal, options) if content == "auto" else open_upscaler(model, goal, **options) as upscaler:
         work = jobs(inputs, output, _label(goal, upscaler), suffix=suffix, format=format)
         check_encoding(work[0].target, format=format, quality=file_quality, compression=compression, lossless=lossless)
         kind: dict[str, Any] = {"format": format, "quality": file_quality, "lossless": lossless}
@@ -180,6 +183,7 @@ def upscale(
         from edgelift.evaluate.route_map import write_map
 
         write_map(work[0].source, outcomes[0].result.account.routes, map_file)
+    _tell_what_was_taken(outcomes)
     late = _tell_of_budgets(outcomes)
     failed = [outcome.error for outcome in outcomes if outcome.error is not None]
     if len(work) > 1:
@@ -194,6 +198,12 @@ def _choice(quality: str | None, content: str | None, denoise: float | None) -> 
     if quality is not None and quality.isdecimal():
         raise RequestError(f"--quality is fast, balanced or best; that of a JPEG file is --file-quality {quality}")
     return {"quality": quality, "content": content, "denoise": denoise}
+
+
+def _suited(model: str | None, goal: Goal, options: dict[str, Any]) -> SuitedUpscaler:
+    from edgelift.runtime.suited import SuitedUpscaler
+
+    return SuitedUpscaler(goal, model=model, **{**options, "content": None})
 
 
 def _budget(budget: str | None, fps: float | None, routes: Path | None) -> Any:
@@ -234,6 +244,19 @@ def _program_began() -> float:
     from edgelift.runtime.hardware import process_age
 
     return time.perf_counter() - process_age()
+
+
+def _tell_what_was_taken(outcomes: list[Outcome]) -> None:
+    """Say what was chosen for one picture; of several, how often each choice was made."""
+    taken = [
+        outcome.result.taken for outcome in outcomes if outcome.result is not None and outcome.result.taken is not None
+    ]
+    if len(outcomes) == 1 and taken:
+        typer.echo(f"edgelift: {outcomes[0].job.source}: {taken[0].words}", err=True)
+        return
+    counts = Counter(f"{each.look.content}, {each.model}" for each in taken)
+    for words, count in sorted(counts.items()):
+        typer.echo(f"edgelift: {words}: {count} of {len(outcomes)} pictures", err=True)
 
 
 def _tell_of_budgets(outcomes: list[Outcome]) -> int:
@@ -292,7 +315,7 @@ def _pair(text: str, expected: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
-def _label(goal: Goal, upscaler: Upscaler | SizedUpscaler) -> str:
+def _label(goal: Goal, upscaler: Upscaler | SizedUpscaler | SuitedUpscaler) -> str:
     """What {scale} stands for in names: the factor, or the size in pixels."""
     if goal.width and goal.height:
         return f"{goal.width}x{goal.height}"
@@ -301,7 +324,9 @@ def _label(goal: Goal, upscaler: Upscaler | SizedUpscaler) -> str:
     return f"{upscaler.scale:g}"
 
 
-def _run(upscaler: Upscaler | SizedUpscaler, work: list[Job], events: bool, **options: Any) -> list[Outcome]:
+def _run(
+    upscaler: Upscaler | SizedUpscaler | SuitedUpscaler, work: list[Job], events: bool, **options: Any
+) -> list[Outcome]:
     """Do all jobs, telling of failures as they come; the outcomes in the order of the jobs."""
     from edgelift.runtime.batch import run_jobs
 
@@ -327,10 +352,14 @@ def _row(outcome: Outcome) -> dict[str, Any]:
     sizes = {"height": height, "width": width, "height_out": height_out, "width_out": width_out}
     sizes["frames"] = outcome.result.frames
     row = {**row, "status": "done", **sizes, "seconds": round(outcome.result.seconds, 4)}
+    if outcome.result.taken is not None:
+        row["taken"] = outcome.result.taken.as_plain()
     return row if outcome.result.account is None else {**row, "budget": outcome.result.account.as_plain()}
 
 
-def _facts(upscaler: Upscaler | SizedUpscaler, outcomes: list[Outcome], seconds: float) -> dict[str, Any]:
+def _facts(
+    upscaler: Upscaler | SizedUpscaler | SuitedUpscaler, outcomes: list[Outcome], seconds: float
+) -> dict[str, Any]:
     from edgelift import __version__
 
     rows = [_row(outcome) for outcome in outcomes]

@@ -23,7 +23,7 @@ CHROMA = (
 def luma_table(quality: int) -> NDArray[np.int64]:
     """The steps of luma (8 × 8) for a quality of 1 … 100, scaled as libjpeg does."""
     scale = 5000 // quality if quality < 50 else 200 - 2 * quality
-    return np.clip((np.array(LUMA) * scale + 50) // 100, 1, 255)
+    return np.asarray(np.clip((np.array(LUMA) * scale + 50) // 100, 1, 255))
 
 
 def quality_of_table(steps: NDArray[np.int64]) -> int:

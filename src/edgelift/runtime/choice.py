@@ -20,7 +20,7 @@ from edgelift.core.errors import RequestError
 from edgelift.core.spec import ModelSpec
 from edgelift.io.bundle import bundled, read_bundle
 
-__all__ = ["AUTO", "CLASSES", "CONTENTS", "Pick", "class_of", "content_of", "pick"]
+__all__ = ["AUTO", "CLASSES", "CONTENTS", "Pick", "check_choice", "class_of", "content_of", "pick"]
 
 AUTO = "auto"
 CONTENTS = ("photo", "drawn", "clean")
@@ -68,7 +68,7 @@ def pick(scale: float, content: str = "clean", quality: str | None = None, denoi
     clean ones; None leaves that to the content. Raises `RequestError` for words and numbers that are none of these, and for
     scales without a network.
     """
-    _check(content, quality, denoise)
+    check_choice(content, quality, denoise)
     known = [spec for spec in _specs() if spec.scale == scale]
     if not known:
         scales = ", ".join(map(str, sorted({spec.scale for spec in _specs()})))
@@ -80,13 +80,16 @@ def pick(scale: float, content: str = "clean", quality: str | None = None, denoi
     if denoise is None:
         denoise = float(content == "photo" or (content == "drawn" and real is not None and content_of(real) == "drawn"))
     pairs = [(spec, weight) for spec, weight in ((real, denoise), (clean, 1 - denoise)) if spec and weight > 0]
-    taken = pairs or [(spec, 1.0) for spec in (clean or real,) if spec]  # the other kind where the wanted one is missing
+    taken = pairs or [
+        (spec, 1.0) for spec in (clean or real,) if spec
+    ]  # the other kind where the wanted one is missing
     total = sum(weight for _, weight in taken)
     models = tuple((spec.name, weight / total) for spec, weight in taken)
     return Pick(models, quality == "best", _notes([spec for spec, _ in taken], content, quality, denoise))
 
 
-def _check(content: str, quality: str | None, denoise: float | None) -> None:
+def check_choice(content: str, quality: str | None, denoise: float | None) -> None:
+    """Raise `RequestError` for a word or number that is none of those known."""
     if content not in CONTENTS:
         raise RequestError(f"content is {AUTO}, {', '.join(CONTENTS)}; got {content!r}")
     if quality is not None and quality not in CLASSES:

@@ -145,7 +145,9 @@ def _regrouped(blocks: NDArray[Any], side: int) -> NDArray[Any]:
     n, height, width, own, _, colours = blocks.shape
     if own == side:
         return blocks
-    larger = blocks.transpose(0, 1, 3, 2, 4, 5).reshape(n, height * own // side, side, width * own // side, side, colours)
+    larger = blocks.transpose(0, 1, 3, 2, 4, 5).reshape(
+        n, height * own // side, side, width * own // side, side, colours
+    )
     return larger.transpose(0, 1, 3, 2, 4, 5)
 
 

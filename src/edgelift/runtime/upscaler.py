@@ -37,20 +37,23 @@ from edgelift.tiling.choose import Choice
 from edgelift.tiling.merge import sharing
 from edgelift.tiling.plan import Plan, auto_tile, plan
 
-__all__ = ["Upscaler"]
+__all__ = ["Upscaler", "log_warning", "refuse_choice"]
 
 NO_BUDGET = "a budget chooses among the variants of one network; leave tta and blend out, or the budget and routes"
-CHOSEN_LATE = "content 'auto' is chosen for each picture; use edgelift.open_upscaler(content='auto'), or name the content"
+CHOSEN_LATE = "content 'auto' is chosen for each picture; use edgelift.SuitedUpscaler, or name the content"
 
 
 def refuse_choice(model: object, blend: object, budget: object) -> None:
     """Raise `RequestError` where networks are to be chosen, and something names them or chooses too."""
-    for given, what in ((model, f"the model {model}"), (blend, f"the blend {blend}"), (budget, f"the budget {budget}")):
+    for given, what in ((model, f"the model {model}"), (blend, f"the blend {blend}"), (budget, "a budget")):
         if given is not None:
-            raise RequestError(f"quality, content and denoise choose the network, and so does {what}; leave one of them out")
+            raise RequestError(
+                f"quality, content and denoise choose the network, and so does {what}; leave one of them out"
+            )
 
 
-def _log(text: str) -> None:
+def log_warning(text: str) -> None:
+    """What hears of warnings where nothing else is named."""
     logging.getLogger("edgelift").warning(text)
 
 
@@ -102,7 +105,7 @@ class Upscaler:
         workers: int = 1,
         ahead: int = 1,
         behind: int = 0,
-        warn: Warn = _log,
+        warn: Warn = log_warning,
         budget: str | float | Budget | None = None,
         tta: bool = False,
         blend: str | Mapping[Any, float] | None = None,

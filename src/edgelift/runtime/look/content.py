@@ -43,7 +43,9 @@ def _gradients(luma: Floats) -> list[float]:
     """At each size: how peaked the distribution of gradients is, the share of small ones, and their mean against the next."""
     found, means = [], []
     for level in range(LEVELS):
-        steps = np.concatenate([np.abs(np.diff(luma, axis=axis)).ravel() for axis in (0, 1)] + [np.zeros(1, np.float32)])
+        steps = np.concatenate(
+            [np.abs(np.diff(luma, axis=axis)).ravel() for axis in (0, 1)] + [np.zeros(1, np.float32)]
+        )
         mean = float(steps.mean()) + 0.05
         means.append(np.log(mean))
         found += [np.log(float((steps**2).mean()) / mean**2 + 1e-3), float((steps < 0.5 * mean).mean())]

@@ -74,6 +74,10 @@ def _reduced(strip: NDArray[np.uint8], step: int) -> NDArray[np.float32]:
     count = min(step, DENSITY)
     places = [(2 * k + 1) * step // (2 * count) for k in range(count)]
     height, width = strip.shape[0] // step, max(1, strip.shape[1] // step)
-    rows = sum(strip[at::step][:height].astype(np.uint16) for at in places)
-    both = sum(rows[:, min(at, strip.shape[1] - 1) :: step][:, :width] for at in places)  # type: ignore[index]  # an array now
-    return np.asarray(both, np.float32) / np.float32(count * count)
+    rows = np.zeros((height, strip.shape[1], 3), np.uint16)
+    for at in places:
+        rows += strip[at::step][:height]
+    both = np.zeros((height, width, 3), np.uint16)
+    for at in places:
+        both += rows[:, min(at, strip.shape[1] - 1) :: step][:, :width]
+    return both.astype(np.float32) / np.float32(count * count)
