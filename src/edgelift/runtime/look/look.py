@@ -60,7 +60,8 @@ class Look:
 def wanted_denoise(noise: float, jpeg: float) -> float:
     """The weight, 0 … 1, for noise of that standard deviation and JPEG of that quality; each takes its share of what is left."""
     by_quality, by_noise = (
-        float(np.interp(value, *zip(*table, strict=True))) for value, table in ((jpeg, BY_QUALITY), (noise, BY_NOISE))
+        float(np.interp(value, [at for at, _ in table], [weight for _, weight in table]))
+        for value, table in ((jpeg, BY_QUALITY), (noise, BY_NOISE))
     )
     return 1 - (1 - by_quality) * (1 - by_noise)
 
