@@ -48,11 +48,17 @@ def spec_of(network: Network, name: str, licence: str, training: dict[str, Any])
 
 
 def bundle_checkpoint(
-    checkpoint: Checkpoint, path: Path, *, licence: str = "Apache-2.0", overwrite: bool = False
+    checkpoint: Checkpoint,
+    path: Path,
+    *,
+    licence: str = "Apache-2.0",
+    content: str | None = None,
+    overwrite: bool = False,
 ) -> Bundle:
     """Export the averaged weights of `checkpoint` to `path`, after checking the graph against the PyTorch network.
 
-    Raises `BundleError` where they differ by more than roundings.
+    `content`: what the card says that the network is for (`core.spec.CONTENTS`). Raises `BundleError` where they differ by
+    more than roundings.
     """
     meta = checkpoint.meta
     recipe = dict(meta["recipe"])
@@ -62,6 +68,8 @@ def bundle_checkpoint(
     kept = ("recipe", "data", "pictures", "step", "seconds", "device", "best_psnr_y", "started_from")
     training = {key: meta.get(key) for key in kept}
     training |= {key: meta[key] for key in ("averaged_from",) if key in meta}
+    if content is not None:
+        training["content"] = content
     return bundle_network(network, recipe["name"], licence, training, path, overwrite=overwrite)
 
 

@@ -46,10 +46,9 @@ def upscale(
             array = picture if isinstance(picture, np.ndarray) else _from_foreign(picture)
             return upscaler(array)
         if output is None:
-            if isinstance(upscaler, SuitedUpscaler):
-                upscaler = upscaler.for_file(Path(picture))[0]
+            able = upscaler.for_file(Path(picture))[0] if isinstance(upscaler, SuitedUpscaler) else upscaler
             with open_picture(Path(picture)) as reader:
-                return upscaler(reader.rows(0, reader.height)[0])
+                return able(reader.rows(0, reader.height)[0])
         job = Job(Path(picture), Path(output))
         upscale_file(upscaler, job, overwrite=overwrite)
         return job.target

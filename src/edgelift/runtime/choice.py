@@ -17,13 +17,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from edgelift.core.errors import RequestError
-from edgelift.core.spec import ModelSpec
+from edgelift.core.spec import CONTENTS, ModelSpec
 from edgelift.io.bundle import bundled, read_bundle
 
-__all__ = ["AUTO", "CLASSES", "CONTENTS", "Pick", "check_choice", "class_of", "content_of", "pick"]
+__all__ = ["AUTO", "CLASSES", "Pick", "check_choice", "class_of", "content_of", "pick"]
 
 AUTO = "auto"
-CONTENTS = ("photo", "drawn", "clean")
 CLASSES = ("fast", "balanced", "best")
 CARN_M = {2: 98_900, 3: 50_000, 4: 35_300}
 """Multiply-adds of CARN-M for one pixel of the result: the published 91.2, 46.1 and 32.5 G for 1280 × 720 (Ahn et al. 2018)."""
@@ -139,4 +138,4 @@ def _notes(taken: list[ModelSpec], content: str, quality: str | None, denoise: f
         missing.append("for drawn pictures")
     if quality in CLASSES[:2] and any(class_of(spec) != quality for spec in taken):
         missing.append(f"of class {quality} for this")
-    return tuple(f"no network {what} is bundled for ×{scale}; {names} is taken" for what in missing)
+    return tuple(f"no network {what} is bundled for ×{scale}; {names} in its place" for what in missing)

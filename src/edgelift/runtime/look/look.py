@@ -62,7 +62,7 @@ def wanted_denoise(noise: float, jpeg: float) -> float:
     by_quality, by_noise = (
         float(np.interp(value, [at for at, _ in table], [weight for _, weight in table]))
         for value, table in ((jpeg, BY_QUALITY), (noise, BY_NOISE))
-    )
+    )  # fmt: skip
     return 1 - (1 - by_quality) * (1 - by_noise)
 
 
