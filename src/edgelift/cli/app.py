@@ -26,6 +26,7 @@ from edgelift.cli import (
     plan,
     profile,
     score,
+    sheet,
     train,
     upscale,
 )
@@ -66,6 +67,7 @@ app.add_typer(models.app, name="models")
 app.command("evaluate")(evaluate.evaluate)
 app.command("niqe")(niqe.niqe)
 app.command("score")(score.score)
+app.command("sheet")(sheet.sheet)
 app.command("profile")(profile.profile)
 app.command("edge-table")(edge_table.edge_table)
 app.command("devices")(devices.devices)

@@ -42,14 +42,14 @@ def list_models(context: typer.Context) -> None:
     for name, path in bundled().items():
         spec = read_bundle(path).spec
         scores = [_psnr(spec, s) for s in SETS]
-        note = "default" if name in DEFAULTS.values() else ""
+        note = "default" if name in DEFAULTS.values() else ("for budgets" if spec.widest > 1 else "")
         table.add_row(
-            name, f"×{spec.scale}", content_of(spec), class_of(spec), f"{spec.parameters:,}", f"{spec.macs / spec.scale**2 / 1000:.2f}", *scores,
-            f"{path.stat().st_size / 1000:.0f}", note,
+            name, f"×{spec.scale}", content_of(spec), class_of(spec), f"{spec.parameters:,}",
+            f"{spec.macs / spec.scale**2 / 1000:.2f}", *scores, f"{path.stat().st_size / 1000:.0f}", note,
         )  # fmt: skip
     for name in KERNELS:
-        table.add_row(name, "any", "any", "–", "0", "", *["–"] * len(SETS), "0", "no engine needed")
-    Console(width=None if _wide() else 100).print(table)
+        table.add_row(name, "any", "any", "–", "0", "", *["–"] * len(SETS), "0", "no engine")
+    Console(width=None if _wide() else 120).print(table)
 
 
 def _wide() -> bool:

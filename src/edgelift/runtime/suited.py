@@ -50,7 +50,8 @@ class SuitedUpscaler:
     same picture leads to the same choice.
     """
 
-    name = "by content"
+    name = "auto"
+    spec = None
 
     def __init__(
         self,
