@@ -28,5 +28,5 @@ def luma_table(quality: int) -> NDArray[np.int64]:
 
 def quality_of_table(steps: NDArray[np.int64]) -> int:
     """The quality 1 … 100 whose table of luma is about as coarse as `steps` (64 values in any order)."""
-    scale = 100 * float(steps.sum()) / float(np.sum(LUMA))
-    return int(np.clip(round(5000 / scale if scale > 100 else (200 - scale) / 2), 1, 100))
+    sums = [int(luma_table(quality).sum()) for quality in range(1, 101)]
+    return 1 + int(np.argmin([abs(total - int(steps.sum())) for total in sums]))

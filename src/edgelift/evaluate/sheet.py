@@ -24,8 +24,8 @@ __all__ = ["Shown", "drawn", "shown"]
 SIDE = 96
 """Of a detail, in pixels of the result."""
 ZOOM = 2
-GAP, LINE = 6, 18
-"""Pixels between cells, and of a line of text."""
+GAP, LINE, INSET = 6, 18, 2
+"""Pixels between cells, of a line of text, and before it."""
 PAPER, INK, FRAME = 255, 30, (230, 60, 20)
 INPUT, LANCZOS, TRUTH = "input", "lanczos", "truth"
 
@@ -136,7 +136,7 @@ def _text(words: str, width: int) -> Colours:
     escaped = visible(words).replace("&", "&amp;").replace("<", "&lt;")
     with vips_errors(OutputError, "the sheet", "its captions cannot be drawn", "install a font"):
         mask = call("text", escaped, font="sans 9", dpi=96).numpy()
-    mask = np.asarray(mask).reshape(mask.shape[:2]).astype(np.float32)[: LINE - 2, :width] / 255
+    mask = np.asarray(mask).reshape(mask.shape[:2]).astype(np.float32)[: LINE - 2, : width - INSET] / 255
     out = np.full((LINE, width, 3), PAPER, np.float32)
-    out[1 : 1 + mask.shape[0], : mask.shape[1]] += ((INK - PAPER) * mask)[..., None]
+    out[1 : 1 + mask.shape[0], INSET : INSET + mask.shape[1]] += ((INK - PAPER) * mask)[..., None]
     return np.asarray(np.rint(out), np.uint8)

@@ -53,24 +53,29 @@ def load_pairs(
 ) -> list[Pair]:
     """Pairs for all of `paths` that can be read and whose reduction has at least `least` pixels a side.
 
-    Those that cannot are named through `report`; raises `TrainingError` where none is left. `factors` add, for each
+    Those that cannot are named through `report`, and counted; raises `TrainingError` where none is left. `factors` add, for each
     picture, pairs of the picture made smaller by each, where that is still large enough.
     """
     pairs = []
+    skipped = 0
     for path in paths:
         try:
             high = read_rgb(path)
             pair = _pair(path.stem, high, scale)
         except UNREADABLE as exc:
             report(f"skipped {path}: {exc}")
+            skipped += 1
             continue
         if min(pair.low.shape[:2]) < least:
             report(f"skipped {path}: {pair.high.shape[1]}×{pair.high.shape[0]} is smaller than a patch")
+            skipped += 1
             continue
         more = [factor for factor in factors if min(high.shape[:2]) * factor >= (least + 1) * scale]
         pairs += [pair, *(_pair(path.stem, _smaller(high, factor), scale) for factor in more)]
     if not pairs:
         raise TrainingError(f"none of {len(paths)} pictures can be used")
+    if skipped:
+        report(f"{skipped} of {len(paths)} pictures skipped, as named above")
     return pairs
 
 

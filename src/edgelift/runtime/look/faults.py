@@ -38,6 +38,10 @@ ENOUGH = 30
 """Coefficients that are needed to be sure."""
 LEAST = 0.08
 """Gain in log-likelihood a coefficient from which a comb is believed."""
+MIDDLE, FINE = 3, 12
+"""Of compressed pictures the frequencies, down and across together, that still tell of noise, and the steps with which they do."""
+TO_MEAN = 1.15
+"""Root mean square of noise in a block, for the least of a quarter of all blocks, about."""
 SMOOTH = 8
 """One block in so many, the smoothest, tells of noise."""
 DARK, BRIGHT = 6, 249
@@ -69,7 +73,8 @@ def faults_of(patches: NDArray[np.uint8]) -> Faults:
             best = gain, quality, blocks
     assert best is not None
     gain, quality, blocks = best
-    return Faults(_noise(blocks), quality if gain > LEAST else CLEAN)
+    found = quality if gain > LEAST else CLEAN
+    return Faults(_noise(blocks, found), found)
 
 
 def _phase(luma: Floats, axis: int) -> int:
@@ -127,11 +132,24 @@ def _gains() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return np.concatenate([first, gains]), np.concatenate([first, counted])
 
 
-def _noise(blocks: Floats) -> float:
+def _noise(blocks: Floats, quality: int) -> float:
+    """By high frequencies, or by those whose steps JPEG of `quality` left fine enough for noise to survive."""
     mean = blocks[:, 0, 0] / 8
     seen = blocks[(mean > DARK) & (mean < BRIGHT)]
     blocks = seen if len(seen) >= SMOOTH else blocks
-    high = np.stack([blocks[:, i, j] for i, j in HIGH], axis=1)
-    texture = (blocks**2).sum(axis=(1, 2)) - blocks[:, 0, 0] ** 2 - (high**2).sum(axis=1)
-    smoothest = np.argsort(texture)[: max(1, len(blocks) // SMOOTH)]
-    return float(np.median(np.abs(high[smoothest])) / 0.6745 * OF_LUMA)
+    band = HIGH if quality == CLEAN else _surviving(quality)
+    if not band:
+        return 0.0
+    inside = np.stack([blocks[:, i, j] for i, j in band], axis=1)
+    least = min(i + j for i, j in band)
+    below = np.stack([blocks[:, i, j] for i in range(8) for j in range(8) if 0 < i + j < least], axis=1)
+    smoothest = inside[np.argsort((below**2).sum(axis=1))[: max(1, len(blocks) // SMOOTH)]]
+    if quality == CLEAN:
+        return float(np.median(np.abs(smoothest)) / 0.6745 * OF_LUMA)
+    least_quarter = np.quantile(np.sqrt((smoothest**2).mean(axis=1)), 0.25)  # texture is in some of them, noise in all
+    return float(least_quarter * TO_MEAN * OF_LUMA)
+
+
+def _surviving(quality: int) -> list[tuple[int, int]]:
+    steps = luma_table(quality)
+    return [(i, j) for i in range(8) for j in range(8) if i + j >= MIDDLE and steps[i, j] <= FINE]
