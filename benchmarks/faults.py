@@ -1,4 +1,4 @@
-"""Noise and JPEG: how near the estimates come to what was done to pictures, and what weight of a network that removes them is best.
+"""Noise and JPEG: how near the estimates come to what was done to pictures, and the best weight of a network that removes both.
 
 `--data` is the folder that holds train/: of its pictures some are taken, evenly spread (`--part test`: of test/). Each is
 reduced (by 2 if it is large), given Gaussian noise in colour, and compressed (4:2:0, moved against the grid of blocks by a crop).

@@ -97,12 +97,13 @@ def import_checkpoint(
         except UnknownFormError as exc:
             if not spandrel.available():
                 raise BundleError(f"{exc}; {spandrel.ADVICE}") from exc
-            origin = _origin(path, "")
-            return spandrel.import_state(state, origin, output, scale=scale, licence=licence, overwrite=overwrite)
+            return spandrel.import_state(
+                state, _origin(path, ""), output, scale=scale, licence=licence, overwrite=overwrite
+            )
     except EdgeliftError as exc:
         raise type(exc)(f"{path}: {exc}") from exc
-    origin = {"imported": _origin(path, form)}
-    return bundle_network(network, output.stem, licence, origin, output, overwrite=overwrite)
+    made_of = {"imported": _origin(path, form)}
+    return bundle_network(network, output.stem, licence, made_of, output, overwrite=overwrite)
 
 
 def import_onnx(

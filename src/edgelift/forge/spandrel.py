@@ -33,7 +33,7 @@ __all__ = ["ADVICE", "available", "import_state"]
 ADVICE = "pip install 'edgelift[spandrel]' knows more"
 OPSET = 18
 SIDES = (24, 32)
-"""Height and width of the picture for the export, of which both are free, and for the check, times what sides are multiples of."""
+"""Height and width of the picture for the export, which leaves both free, and for the check; times what they are multiples of."""
 _MISSING = re.compile(r"operator torchvision::(\w+) does not exist")
 _MOST = 20
 _FAILED = (ArithmeticError, AssertionError, AttributeError, LookupError, NotImplementedError, OSError, RuntimeError, TypeError,
@@ -62,7 +62,7 @@ def _load_torchvision() -> None:
     """
     if "torchvision" in sys.modules:
         return
-    stand_ins = torch.library.Library("torchvision", "FRAGMENT")
+    stand_ins = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]  # torch's own lacks
     for _ in range(_MOST):
         try:
             import torchvision  # noqa: F401  # for what it registers
@@ -74,7 +74,7 @@ def _load_torchvision() -> None:
                 raise EngineMissingError(
                     f"torchvision cannot be loaded ({exc}); install the build for this PyTorch"
                 ) from exc
-            stand_ins.define(f"{found[1]}() -> ()")
+            stand_ins.define(f"{found[1]}() -> ()")  # type: ignore[no-untyped-call]  # likewise
             for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
                 del sys.modules[name]
         else:
@@ -121,7 +121,7 @@ def import_state(
 def _exported(model: torch.nn.Module, multiple: int, name: str) -> bytes:
     """The ONNX graph of a network from N × 3 × h × w in 0 … 1 to the same, larger; it gives what the network gives."""
     picture = torch.rand(2, 3, SIDES[0] * multiple, SIDES[1] * multiple, generator=torch.Generator().manual_seed(0))
-    free = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)
+    free: Any = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it reports every absent optional package
     try:
         with torch.no_grad(), warnings.catch_warnings(), redirect_stdout(io.StringIO()):
@@ -133,7 +133,7 @@ def _exported(model: torch.nn.Module, multiple: int, name: str) -> bytes:
             assert program is not None
             proto = program.model_proto
             wanted = model(picture)
-        made = onnx.reference.ReferenceEvaluator(proto).run(None, {"image_in": picture.numpy()})
+        made: Any = onnx.reference.ReferenceEvaluator(proto).run(None, {"image_in": picture.numpy()})
     except Exception as exc:  # the exporter has errors of its own kind for each of its steps
         raise BundleError(f"it is {name} by spandrel, which cannot be exported to ONNX ({_first(exc)})") from exc
     there, here = (np.rint(np.clip(np.asarray(x) * 255, 0, 255)).astype(np.uint8) for x in (made[0], wanted))

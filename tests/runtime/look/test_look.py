@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def test_rows_are_asked_for_once_from_above(height: int, width: int) -> None:
     sample = sample_of(rows, height, width)
     assert asked[0][0] == 0
     assert asked[-1][1] == height
-    assert all(before[1] == after[0] for before, after in zip(asked, asked[1:], strict=False))
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(asked))
     assert min(sample.small.shape) >= 1
     assert max(sample.small.shape[:2]) <= 384
     assert len(features_of(sample.small)) == len(FEATURES)

@@ -39,7 +39,7 @@ ENOUGH = 30
 LEAST = 0.08
 """Gain in log-likelihood a coefficient from which a comb is believed."""
 MIDDLE, FINE = 3, 12
-"""Of compressed pictures the frequencies, down and across together, that still tell of noise, and the steps with which they do."""
+"""Of compressed pictures: least frequency, down and across together, and greatest step of coefficients that tell of noise."""
 TO_MEAN = 1.15
 """Root mean square of noise in a block, for the least of a quarter of all blocks, about."""
 SMOOTH = 8
