@@ -138,6 +138,12 @@ def test_a_checkpoint_becomes_a_bundle(exports: Any, tmp_path: Path) -> None:
     assert _difference(network_from(bundle), exports.drawn("abpn", **SMALL)) <= 1e-4
 
 
+def test_a_card_may_state_what_the_network_is_for(exports: Any, tmp_path: Path) -> None:
+    assert "content" not in bundle_checkpoint(_checkpoint(exports), tmp_path / "a.onnx").spec.training
+    made = bundle_checkpoint(_checkpoint(exports), tmp_path / "b.onnx", content="drawn")
+    assert made.spec.training["content"] == "drawn"
+
+
 def test_an_export_is_the_same_file_each_time(exports: Any, tmp_path: Path) -> None:
     """Contract 8: the same checkpoint gives the same bytes."""
     first = exports.exported("abpn", **SMALL)
