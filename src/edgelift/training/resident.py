@@ -50,7 +50,7 @@ class Shelf:
         self.width = sizes[:, 1]
         self.colours = torch.empty(int(self.start[-1]), 3, dtype=torch.uint8, device=device)
         for picture, begin, end in zip(pictures, self.start[:-1], self.start[1:], strict=True):
-            self.colours[begin:end] = torch.from_numpy(np.ascontiguousarray(picture).reshape(-1, 3)).to(device)
+            self.colours[begin:end] = torch.from_numpy(np.array(picture).reshape(-1, 3))
 
     def where(self, places: Sequence[Place], scale: int) -> NDArray[np.int64]:
         """Position of the first pixel and length of the rows for each of `places`, given in 1/`scale` pixels; N × 2."""
