@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgelift.nets.luma import LumaNetwork
-from edgelift.nets.network import RunsAsConv, conv, conv_of
+from edgelift.nets.network import RunsAsConv, conv
 
 __all__ = ["FSRCNN"]
 
@@ -49,9 +49,9 @@ class SubPixelDeconv(RunsAsConv):
                     line[i, self.reach - d, tap] = 1.0
         return torch.einsum("iat,jbu,ctu->ijcab", line, line, self.weight).reshape(s * s, -1, size, size)
 
-    def as_conv(self) -> nn.Conv2d:
-        """The equal convolution."""
-        return conv_of(self.regrouped(), self.bias.expand(self.scale**2), self.padding)
+    def equal(self) -> tuple[Tensor, Tensor]:
+        """See `RunsAsConv.equal`."""
+        return self.regrouped(), self.bias.expand(self.scale**2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Blocks N × scale² × h × w."""

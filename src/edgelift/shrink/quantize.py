@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from edgelift.core.errors import RequestError
-from edgelift.shrink.grids import PIXELS, Grid, weight_grid
+from edgelift.core.grids import PIXELS, Grid, weight_grid
 
 __all__ = [
     "ACTIVATIONS",
     "CORE_IN",
     "CORE_OUT",
+    "SAME_GRID",
     "Weights",
     "fused",
     "graded",
@@ -35,9 +36,9 @@ __all__ = [
 ]
 
 CORE_IN, CORE_OUT = "core_in", "core_out"
-SAME_GRID = ("Concat", "Pad", "DepthToSpace")
-"""Operators whose result is on the grid of what goes in."""
-OPERATORS = ("Conv", "Relu", "PRelu", "LeakyRelu", "Add", *SAME_GRID)
+SAME_GRID = ("Concat", "Pad", "DepthToSpace", "Resize")
+"""Operators whose result is on the grid of what goes in; of resizing the nearest neighbour alone."""
+OPERATORS = ("Conv", "Relu", "PRelu", "LeakyRelu", "Add", *SAME_GRID[:3])
 ACTIVATIONS = ("Relu", "PRelu", "LeakyRelu")
 OPSETS = {"int8": 18, "int16x8": 21}
 """Opset 21 is the first with grids of 16 bits."""
@@ -53,10 +54,15 @@ def weights_of(core: onnx.ModelProto) -> Weights:
 
 def problems(core: onnx.ModelProto) -> list[str]:
     """Why `core` cannot be put on whole numbers, in plain words; empty where it can."""
-    found = sorted({node.op_type for node in core.graph.node} - set(OPERATORS))
+    found = sorted({node.op_type for node in core.graph.node if not _repeats(node)} - set(OPERATORS))
     if "QuantizeLinear" in found or "DequantizeLinear" in found:
         return ["it is quantised already; start from its float parent"]
     return [f"the operator {kind!r} has no whole-number form here; there are {', '.join(OPERATORS)}" for kind in found]
+
+
+def _repeats(node: onnx.NodeProto) -> bool:
+    """Whether it resizes by repeating pixels, which invents no values."""
+    return node.op_type == "Resize" and all(a.s == b"nearest" for a in node.attribute if a.name == "mode")
 
 
 def readers_of(core: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:

@@ -1,0 +1,187 @@
+"""Quantisation-aware training: a network whose every tensor lies on a grid of 8 bits while it learns.
+
+Where the grids are is what `shrink.quantize` says for graphs: a convolution and the activation behind it are one operator,
+what selects, joins or extends keeps its grid, and the picture's grid, multiples of 1/255, stands at both ends. The ranges
+that are learnt are kept beside the weights and go into the bundle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.func import functional_call
+
+from edgelift.core.errors import TrainingError
+from edgelift.nets.network import Network, RunsAsConv, conv_of
+from edgelift.nets.supernet import Slimmable
+from edgelift.nets.trace import ACTIVATIONS, kind_of, layer_of, traced
+from edgelift.training.fake import FakeGrid, on_pixel_grid, weights_on_grid
+
+__all__ = ["Quantised", "float_weights", "learnt_ranges"]
+
+RANGES = "ranges."
+"""Before the names of learnt ends in a state dict."""
+SAME_GRID = ("Concat", "Pad", "DepthToSpace", "Resize")
+BATCHES, SAMPLES = 8, 20_000
+"""Of the first ranges: batches that are looked at, and values of each tensor in each."""
+PICTURE = "picture"
+
+
+class Quantised(Network):
+    """`network` on whole numbers. It has the same layers, under the same names, and beside them `ranges`.
+
+    Raises `TrainingError` for networks that have layers without a whole-number form.
+    """
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        if isinstance(network, Slimmable):
+            raise TrainingError(
+                f"{network.architecture} is a supernet: its networks would need ranges each; train one width by itself"
+            )
+        self.architecture = network.architecture  # type: ignore[misc]  # of the network that it is
+        for fact in ("config", "scale", "shuffle", "halo", "multiple_of", "colour", "padding"):
+            setattr(self, fact, getattr(network, fact))
+        for name, layer in network.named_children():
+            self.add_module(name, layer)
+        try:
+            self._graph = traced(network)
+        except ValueError as exc:
+            raise TrainingError(f"cannot be quantised: {exc}") from exc
+        self._grids = _grids(self._graph, network)
+        used = {key: signed for key, signed in self._grids.values() if key != PICTURE}
+        self.ranges = nn.ModuleDict({key: FakeGrid(signed) for key, signed in used.items()})
+        self._seen: dict[str, list[Tensor]] | None = None
+
+    def core(self, x: Tensor) -> Tensor:
+        """See `Network.core`; values are those of the network on whole numbers."""
+        out: Tensor = _Run(self, garbage_collect_values=False, graph=self._graph).run(x)
+        return out
+
+    def begin(self, batch: Callable[[int], tuple[Tensor, Tensor]], start: Path | None, copied: int) -> None:
+        """Set the first ranges, after `copied` tensors were taken from `start`.
+
+        Raises `TrainingError` unless those were all of the weights: there is nothing to be gained by learning on whole
+        numbers from the beginning.
+        """
+        wanted = len(float_weights(self.state_dict()))
+        if copied < wanted:
+            had = f"{start} has {copied} of its {wanted} tensors" if start else "none were given"
+            raise TrainingError(
+                f"a quantised {self.architecture} starts from all float weights of that network, but {had}; train it in "
+                "floats first, and name its checkpoint or bundle (--start)"
+            )
+        self.calibrate(batch)
+
+    @torch.no_grad()
+    def calibrate(self, batch: Callable[[int], tuple[Tensor, Tensor]]) -> None:
+        """Set ranges by what the network computes in floats for a few batches."""
+        self._seen = {key: [] for key in self.ranges}
+        for number in range(BATCHES):
+            self(batch(number)[0])
+        seen, self._seen = self._seen, None
+        for key, values in seen.items():
+            grid = self.ranges[key]
+            assert isinstance(grid, FakeGrid)
+            grid.fit(torch.cat(values))
+
+    def placed(self, name: str, value: Tensor) -> Tensor:
+        """`value`, the result of the operator `name`, on its grid; while ranges are looked for it is noted instead."""
+        if name not in self._grids:
+            return value
+        key = self._grids[name][0]
+        if self._seen is not None:
+            if key in self._seen:
+                flat = value.float().flatten()
+                self._seen[key].append(flat[torch.randint(len(flat), (min(SAMPLES, len(flat)),), device=flat.device)])
+            return value
+        made: Tensor = on_pixel_grid(value) if key == PICTURE else self.ranges[key](value)
+        return made
+
+    def convolved(self, layer: nn.Module, x: Tensor) -> Tensor:
+        """`x` convolved by the weights of `layer` on their grids."""
+        if isinstance(layer, RunsAsConv):
+            weight, bias = layer.equal()
+            layer = conv_of(weight, bias, layer.padding)
+        else:
+            assert isinstance(layer, nn.Conv2d)
+            weight, bias = layer.weight, layer.bias
+        if self._seen is None:
+            weight = weights_on_grid(weight)
+        parts = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
+        out: Tensor = functional_call(layer, parts, (x,))
+        return out
+
+
+class _Run(fx.Interpreter):
+    """One run over the operators of a network."""
+
+    def run_node(self, n: fx.Node) -> Any:
+        network = self.module
+        assert isinstance(network, Quantised)
+        layer = layer_of(n, network)
+        if isinstance(layer, nn.Conv2d | RunsAsConv):
+            value = network.convolved(layer, self.fetch_args_kwargs_from_env(n)[0][0])
+        else:
+            value = super().run_node(n)
+        return network.placed(n.name, value) if n.op in ("call_module", "call_function") else value
+
+
+def _grids(graph: fx.Graph, network: Network) -> dict[str, tuple[str, bool]]:
+    """Operator -> key of the grid that its result is put on, and whether values below 0 occur; see `shrink.learnt`."""
+    found: dict[str, tuple[str, bool]] = {}
+    lies: dict[fx.Node, str] = {}
+    counts: dict[str, int] = {}
+    for node in graph.nodes:
+        if node.op == "placeholder":
+            lies[node] = PICTURE
+        if node.op in ("placeholder", "output"):
+            continue
+        kind = kind_of(node, network)
+        if not kind:
+            raise TrainingError(f"{network.architecture}: {node.target} has no whole-number form; it cannot be quantised")
+        entering = {lies[given] for given in node.all_input_nodes}
+        last = any(reader.op == "output" for reader in node.users)
+        if kind in SAME_GRID and len(entering) == 1:
+            lies[node] = entering.pop()
+            continue
+        key = _key(node, kind, network, counts)
+        if kind == "Conv" and [kind_of(reader, network) in ACTIVATIONS for reader in node.users] == [True]:
+            lies[node] = key
+            continue
+        lies[node] = PICTURE if last and kind not in SAME_GRID else key
+        found[node.name] = (lies[node], kind != "Relu")
+    return found
+
+
+def _key(node: fx.Node, kind: str, network: Network, counts: dict[str, int]) -> str:
+    """A convolution's name, which the activation behind it shares; of others the kind and how many came before."""
+    if kind in ACTIVATIONS:
+        before = node.all_input_nodes[0]
+        if kind_of(before, network) == "Conv" and len(before.users) == 1:
+            node, kind = before, "Conv"
+    if kind == "Conv":
+        return str(node.target).replace(".", "/")
+    counts[kind] = counts.get(kind, -1) + 1
+    return f"{kind.lower()}{counts[kind]}"
+
+
+def float_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict without learnt ranges."""
+    return {name: value for name, value in weights.items() if not name.startswith(RANGES)}
+
+
+def learnt_ranges(weights: Mapping[str, Tensor]) -> dict[str, list[float]]:
+    """The learnt ranges in a state dict, key -> [low, high] where white is 255; empty where none were learnt."""
+    found = {}
+    for name, value in weights.items():
+        if name.startswith(RANGES) and name.endswith(".high"):
+            stem = name.removesuffix("high")
+            low = weights.get(f"{stem}low")
+            ends = (0.0 if low is None else -float(low.exp()), float(value.exp()))
+            found[stem.removeprefix(RANGES).removesuffix(".")] = [round(255 * end, 6) for end in ends]
+    return found
