@@ -147,7 +147,7 @@ def train(
         origin = start.parent.name or start.stem
         say(f"{copied} of {len(network.state_dict())} tensors taken from {start}")
     if isinstance(network, Quantised) and not last.exists():
-        network.begin(batch, start, copied)
+        say(network.begin(batch, start, copied))
         averaged.load_state_dict(network.state_dict())
 
     def share() -> float:

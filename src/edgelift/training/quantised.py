@@ -7,7 +7,8 @@ that are learnt are kept beside the weights and go into the bundle.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,10 @@ RANGES = "ranges."
 SAME_GRID = ("Concat", "Pad", "DepthToSpace", "Resize")
 BATCHES, SAMPLES = 8, 20_000
 """Of the first ranges: batches that are looked at, and values of each tensor in each."""
+STRENGTHS = (0.0, 0.5, 1.0)
+"""Of equalisation, see `shrink.equalise`: those that are tried before a run begins."""
+FLOOR = 1e-2
+"""Of a channel's size as a share of the largest: channels that are hardly used are not blown up without end."""
 PICTURE = "picture"
 
 
@@ -55,18 +60,22 @@ class Quantised(Network):
         self._grids = _grids(self._graph, network)
         used = {key: signed for key, signed in self._grids.values() if key != PICTURE}
         self.ranges = nn.ModuleDict({key: FakeGrid(signed) for key, signed in used.items()})
+        self._chains = _chains(self._graph, network)
         self._seen: dict[str, list[Tensor]] | None = None
+        self._peaks: dict[str, Tensor] = {}
 
     def core(self, x: Tensor) -> Tensor:
         """See `Network.core`; values are those of the network on whole numbers."""
         out: Tensor = _Run(self, garbage_collect_values=False, graph=self._graph).run(x)
         return out
 
-    def begin(self, batch: Callable[[int], tuple[Tensor, Tensor]], start: Path | None, copied: int) -> None:
-        """Set the first ranges, after `copied` tensors were taken from `start`.
+    @torch.no_grad()
+    def begin(self, batch: Callable[[int], tuple[Tensor, Tensor]], start: Path | None, copied: int) -> str:
+        """Set the first ranges, after `copied` tensors were taken from `start`, and say how.
 
-        Raises `TrainingError` unless those were all of the weights: there is nothing to be gained by learning on whole
-        numbers from the beginning.
+        Before that channels are made more alike in size, without a change of the float network, as far as it helps.
+        Raises `TrainingError` unless the tensors were all of the weights: there is nothing to be gained by learning on
+        whole numbers from the beginning.
         """
         wanted = len(float_weights(self.state_dict()))
         if copied < wanted:
@@ -75,19 +84,45 @@ class Quantised(Network):
                 f"a quantised {self.architecture} starts from all float weights of that network, but {had}; train it in "
                 "floats first, and name its checkpoint or bundle (--start)"
             )
-        self.calibrate(batch)
+        pictures = [batch(number)[0] for number in range(BATCHES)]
+        wanted = self.calibrate(pictures)
+        first = {name: value.clone() for name, value in self.state_dict().items()}
+        peaks, tried = dict(self._peaks), []
+        for strength in STRENGTHS:
+            self.load_state_dict(first)
+            self.equalise(peaks, strength)
+            self.calibrate(pictures)
+            errors = [(self(x) - y).square().mean() for x, y in zip(pictures, wanted, strict=True)]
+            found = {name: value.clone() for name, value in self.state_dict().items()}
+            tried.append((float(torch.stack(errors).mean()), strength, found))
+        error, strength, found = min(tried, key=lambda row: row[0])
+        self.load_state_dict(found)
+        return f"on whole numbers {-10 * math.log10(max(error, 1e-12)):.2f} dB from float; equalised by {strength:g}"
 
     @torch.no_grad()
-    def calibrate(self, batch: Callable[[int], tuple[Tensor, Tensor]]) -> None:
-        """Set ranges by what the network computes in floats for a few batches."""
-        self._seen = {key: [] for key in self.ranges}
-        for number in range(BATCHES):
-            self(batch(number)[0])
+    def calibrate(self, pictures: Sequence[Tensor]) -> list[Tensor]:
+        """Set ranges by what the network computes in floats for `pictures` (N × 3 × h × w each); its results, clipped."""
+        self._seen, self._peaks = {key: [] for key in self.ranges}, {}
+        made = [self(x).clamp(0, 1) for x in pictures]
         seen, self._seen = self._seen, None
         for key, values in seen.items():
             grid = self.ranges[key]
             assert isinstance(grid, FakeGrid)
             grid.fit(torch.cat(values))
+        return made
+
+    @torch.no_grad()
+    def equalise(self, peaks: Mapping[str, Tensor], strength: float) -> None:
+        """Divide channels between two convolutions by their `peaks` to a power, and let the second make up for it."""
+        for key, names in self._chains.items():
+            first, second = (self.get_submodule(name) for name in names)
+            assert isinstance(first, nn.Conv2d)
+            assert isinstance(second, nn.Conv2d)
+            factor = (peaks[key] / peaks[key].max().clamp(min=1e-9)).clamp(min=FLOOR) ** strength
+            first.weight.div_(factor[:, None, None, None])
+            if first.bias is not None:
+                first.bias.div_(factor)
+            second.weight.mul_(factor[None, :, None, None])
 
     def placed(self, name: str, value: Tensor) -> Tensor:
         """`value`, the result of the operator `name`, on its grid; while ranges are looked for it is noted instead."""
@@ -96,6 +131,8 @@ class Quantised(Network):
         key = self._grids[name][0]
         if self._seen is not None:
             if key in self._seen:
+                peaks = value.float().abs().amax((0, 2, 3))
+                self._peaks[key] = torch.maximum(peaks, self._peaks.get(key, peaks))
                 flat = value.float().flatten()
                 self._seen[key].append(flat[torch.randint(len(flat), (min(SAMPLES, len(flat)),), device=flat.device)])
             return value
@@ -155,6 +192,22 @@ def _grids(graph: fx.Graph, network: Network) -> dict[str, tuple[str, bool]]:
             continue
         lies[node] = PICTURE if last and kind not in SAME_GRID else key
         found[node.name] = (lies[node], kind != "Relu")
+    return found
+
+
+def _chains(graph: fx.Graph, network: Network) -> dict[str, tuple[str, str]]:
+    """Key of a range -> the convolutions before and behind it, where nobody else reads what lies between."""
+    found, used = {}, [str(node.target) for node in graph.nodes]
+    for node in graph.nodes:
+        if node.op in ("placeholder", "output") or kind_of(node, network) not in ACTIVATIONS:
+            continue
+        around = [node.all_input_nodes[0], *node.users]
+        layers = [layer_of(other, network) for other in around]
+        plain = all(type(layer) is nn.Conv2d and layer.groups == 1 for layer in layers)
+        if len(around) == 2 and plain and len(around[0].users) == 1:
+            names = str(around[0].target), str(around[1].target)
+            if all(used.count(name) == 1 for name in names):
+                found[names[0].replace(".", "/")] = names
     return found
 
 
