@@ -25,6 +25,7 @@ from edgelift.cli import (
     niqe,
     plan,
     profile,
+    prune,
     score,
     train,
     upscale,
@@ -71,6 +72,7 @@ app.command("edge-table")(edge_table.edge_table)
 app.command("devices")(devices.devices)
 app.command("degrade")(degrade.degrade)
 app.command("train")(train.train)
+app.command("prune")(prune.prune)
 app.command("average")(average.average)
 app.command("export")(export.export)
 app.command("import")(import_.import_)

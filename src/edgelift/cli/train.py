@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edgelift.training.loop import Progress
     from edgelift.training.recipe import Recipe
 
-__all__ = ["train"]
+__all__ = ["first_weights", "require_torch", "show", "stop_on_signals", "train"]
 
 
 def train(
@@ -47,27 +47,27 @@ def train(
     from edgelift.training.recipe import load_recipe, quantisation_of
 
     plan = quantisation_of(load_recipe(recipe)) if quantize else load_recipe(recipe)
-    stop = _stop_on_signals()
+    stop = stop_on_signals()
     folder = run or Path("runs") / plan.name
     began = datetime.date.today().isoformat()
     try:
         with first_weights(start) if start else contextlib.nullcontext(_default_start(plan, folder)) as first:
             best = loop.train(
-                plan, data, folder, minutes=minutes, device=device, start=first, report=_show,
+                plan, data, folder, minutes=minutes, device=device, start=first, report=show,
                 say=lambda words: typer.echo(words, err=True), stop=stop,
             )  # fmt: skip
     except TrainingError as exc:
         if log is not None:
             append_run(log, began, plan, folder, str(exc))
         raise
-    _show(None)
+    show(None)
     if log is not None:
         append_run(log, began, plan, folder, "finished")
     typer.echo(f"best validation PSNR-Y {best.meta['best_psnr_y']:.3f} dB; weights in {folder / 'best.pt'}")
     typer.echo(f"make a bundle of it: edgelift export {folder / 'best.pt'} -o {plan.name}.onnx")
 
 
-def _stop_on_signals() -> Callable[[], bool]:
+def stop_on_signals() -> Callable[[], bool]:
     """From now on SIGINT and SIGTERM ask for a stop at the next step, where the state can be saved; a second ends at once."""
     asked: list[int] = []
 
@@ -112,7 +112,7 @@ def _default_start(plan: Recipe, folder: Path) -> Path | None:
     return found
 
 
-def _show(progress: Progress | None) -> None:
+def show(progress: Progress | None) -> None:
     """One line that is rewritten on a terminal; a line for each validation in a pipe."""
     terminal = sys.stderr.isatty()
     if progress is None:

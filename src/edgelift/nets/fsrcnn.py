@@ -26,6 +26,8 @@ ALIGNS = ("centred", "corner")
 class SubPixelDeconv(RunsAsConv):
     """A one-channel transposed convolution, 9×9 with stride `scale`, run as a convolution that gives blocks."""
 
+    narrows = True
+
     def __init__(self, channels: int, scale: int, padding: str, align: str = "centred") -> None:
         super().__init__()
         if align not in ALIGNS:
@@ -48,6 +50,10 @@ class SubPixelDeconv(RunsAsConv):
                 if 0 <= tap < KERNEL:
                     line[i, self.reach - d, tap] = 1.0
         return torch.einsum("iat,jbu,ctu->ijcab", line, line, self.weight).reshape(s * s, -1, size, size)
+
+    def narrow(self, index: Tensor) -> None:
+        """See `RunsAsConv.narrow`."""
+        self.weight = nn.Parameter(self.weight.detach()[index], requires_grad=self.weight.requires_grad)
 
     def equal(self) -> tuple[Tensor, Tensor]:
         """See `RunsAsConv.equal`."""

@@ -23,9 +23,15 @@ class RunsAsConv(nn.Module):
 
     padding: str
     """What lies beyond the picture."""
+    narrows: ClassVar[bool] = False
+    """Whether it can read fewer channels, by `narrow`."""
 
     def equal(self) -> tuple[Tensor, Tensor]:
         """Weights (out × in × k × k) and biases of the convolution that gives the same result; gradients flow through."""
+        raise NotImplementedError
+
+    def narrow(self, index: Tensor) -> None:
+        """Change in place to read only the channels `index`; the others count as 0."""
         raise NotImplementedError
 
     def as_conv(self) -> nn.Conv2d:

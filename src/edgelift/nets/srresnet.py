@@ -5,7 +5,6 @@ A normalisation after a convolution is a part of it once training is over: expor
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 

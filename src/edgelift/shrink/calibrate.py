@@ -15,8 +15,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from edgelift.shrink.equalise import STRENGTHS, equalised
 from edgelift.core.grids import Grid, activation_grid
+from edgelift.shrink.equalise import STRENGTHS, equalised
 from edgelift.shrink.quantize import CORE_IN, Weights, fused, graded, quantised, weights_of
 from edgelift.shrink.ranges import METHODS, Seen, range_of
 

@@ -13,7 +13,14 @@ import onnx
 from edgelift.core.errors import BundleError
 from edgelift.core.grids import Grid, activation_grid
 from edgelift.shrink.quantize import (
-    ACTIVATIONS, CORE_IN, CORE_OUT, SAME_GRID, fused, graded, quantised, weights_of,
+    ACTIVATIONS,
+    CORE_IN,
+    CORE_OUT,
+    SAME_GRID,
+    fused,
+    graded,
+    quantised,
+    weights_of,
 )  # fmt: skip
 
 __all__ = ["on_learnt_ranges", "tensor_keys"]
@@ -54,7 +61,9 @@ def on_learnt_ranges(
             low, high = (0.0, max(high, -low)) if kinds[name] == "Relu" else (low, high)
             free[name] = activation_grid(low, high, bits, symmetric=symmetric)
         elif kinds[name] not in SAME_GRID and name != CORE_OUT:
-            raise BundleError(f"{core.graph.name}: no range was learnt for {key!r}; say --calibration DIR to measure them")
+            raise BundleError(
+                f"{core.graph.name}: no range was learnt for {key!r}; say --calibration DIR to measure them"
+            )
     unused = activation_grid(0, 1, bits)
     grids = graded(core, {**dict.fromkeys([*inner, CORE_OUT], unused), **free}, bits)
     return quantised(core, weights_of(core), grids, bits, set(grids) - inner - {CORE_IN})
@@ -68,5 +77,3 @@ def _ends(key: str, given: Sequence[float]) -> tuple[float, float]:
     if not low <= 0 < high < 1e9 or low < -1e9:
         raise BundleError(f"the learnt range {key!r} must hold 0 and end above it, got {low} to {high}")
     return low, high
-
-

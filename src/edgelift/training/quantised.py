@@ -85,14 +85,14 @@ class Quantised(Network):
                 "floats first, and name its checkpoint or bundle (--start)"
             )
         pictures = [batch(number)[0] for number in range(BATCHES)]
-        wanted = self.calibrate(pictures)
+        floats = self.calibrate(pictures)
         first = {name: value.clone() for name, value in self.state_dict().items()}
         peaks, tried = dict(self._peaks), []
         for strength in STRENGTHS:
             self.load_state_dict(first)
             self.equalise(peaks, strength)
             self.calibrate(pictures)
-            errors = [(self(x) - y).square().mean() for x, y in zip(pictures, wanted, strict=True)]
+            errors = [(self(x) - y).square().mean() for x, y in zip(pictures, floats, strict=True)]
             found = {name: value.clone() for name, value in self.state_dict().items()}
             tried.append((float(torch.stack(errors).mean()), strength, found))
         error, strength, found = min(tried, key=lambda row: row[0])
@@ -143,13 +143,12 @@ class Quantised(Network):
         """`x` convolved by the weights of `layer` on their grids."""
         if isinstance(layer, RunsAsConv):
             weight, bias = layer.equal()
-            layer = conv_of(weight, bias, layer.padding)
+            layer, parts = conv_of(weight, bias, layer.padding), {"weight": weight, "bias": bias}
         else:
             assert isinstance(layer, nn.Conv2d)
-            weight, bias = layer.weight, layer.bias
+            parts = {"weight": layer.weight}  # a bias stays as it is: its grid is as fine as sums are
         if self._seen is None:
-            weight = weights_on_grid(weight)
-        parts = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
+            parts["weight"] = weights_on_grid(parts["weight"])
         out: Tensor = functional_call(layer, parts, (x,))
         return out
 
@@ -180,7 +179,9 @@ def _grids(graph: fx.Graph, network: Network) -> dict[str, tuple[str, bool]]:
             continue
         kind = kind_of(node, network)
         if not kind:
-            raise TrainingError(f"{network.architecture}: {node.target} has no whole-number form; it cannot be quantised")
+            raise TrainingError(
+                f"{network.architecture}: {node.target} has no whole-number form; it cannot be quantised"
+            )
         entering = {lies[given] for given in node.all_input_nodes}
         last = any(reader.op == "output" for reader in node.users)
         if kind in SAME_GRID and len(entering) == 1:
