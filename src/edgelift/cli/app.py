@@ -12,6 +12,7 @@ import typer
 
 from edgelift import __version__
 from edgelift.cli import (
+    ablate,
     average,
     check,
     compile,
@@ -72,6 +73,7 @@ app.command("edge-table")(edge_table.edge_table)
 app.command("devices")(devices.devices)
 app.command("degrade")(degrade.degrade)
 app.command("train")(train.train)
+app.command("ablate")(ablate.ablate)
 app.command("prune")(prune.prune)
 app.command("average")(average.average)
 app.command("export")(export.export)

@@ -18,13 +18,17 @@ def prune(
     output: Annotated[Path, typer.Option("--output", "-o", help="The bundle to write (.onnx).")],
     data: Annotated[list[Path], typer.Option("--data", help="Folder of pictures; may be given several times.")],
     share: Annotated[float | None, typer.Option(help="Multiply-adds that are left, between 0 and 1.")] = None,
-    ms: Annotated[float | None, typer.Option("--ms", help="Milliseconds for a window of --size, measured here.")] = None,
+    ms: Annotated[
+        float | None, typer.Option("--ms", help="Milliseconds for a window of --size, measured here.")
+    ] = None,
     size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of that window.")] = "192x256",
     saliency: Annotated[str, typer.Option(help="What says which channels go: taylor, l1 or median.")] = "taylor",
     multiple: Annotated[int, typer.Option(help="Channels of a narrowed layer are a multiple of this.")] = 4,
     steps: Annotated[int | None, typer.Option(help="Of fine-tuning; a fifth of the recipe's if left out.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Fit fine-tuning to this time instead.")] = None,
-    run: Annotated[Path | None, typer.Option("--run", help="Folder of the run; runs/OUTPUT where none is given.")] = None,
+    run: Annotated[
+        Path | None, typer.Option("--run", help="Folder of the run; runs/OUTPUT where none is given.")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, or cuda.")] = "cpu",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
 ) -> None:

@@ -110,7 +110,9 @@ def prune(
     if start.exists():
         first = Checkpoint.load(start)
         if first.meta.get("wish") != begun:
-            raise TrainingError(f"{run} holds another pruning ({first.meta.get('wish')}); give another --run or remove it")
+            raise TrainingError(
+                f"{run} holds another pruning ({first.meta.get('wish')}); give another --run or remove it"
+            )
     else:
         first = _narrowed(network, recipe, wish, folders, device, say)
         first.meta["wish"] = begun
@@ -163,11 +165,16 @@ def recipe_of(recipe: Recipe, network: Network, share: float, steps: int | None)
         validate_every=min(part.validate_every, length),
     )  # fmt: skip
     return dataclasses.replace(
-        recipe, name=f"{recipe.name}-{100 * share:.0f}", network=NetworkPart(network.architecture, network.config), train=changed
+        recipe,
+        name=f"{recipe.name}-{100 * share:.0f}",
+        network=NetworkPart(network.architecture, network.config),
+        train=changed,
     )
 
 
-def _narrowed(network: Network, recipe: Recipe, wish: Wish, folders: Sequence[Path], device: str, say: Say) -> Checkpoint:
+def _narrowed(
+    network: Network, recipe: Recipe, wish: Wish, folders: Sequence[Path], device: str, say: Say
+) -> Checkpoint:
     """The narrower network before fine-tuning, with its recipe."""
     training, _ = split(find_pictures(folders), recipe.data.validation)
     where = torch.device(device)

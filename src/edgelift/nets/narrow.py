@@ -107,7 +107,9 @@ def cut(network: Network, kept: Mapping[str, Sequence[int]]) -> None:
     groups = groups_of(network)
     for name, numbers in kept.items():
         if name not in groups:
-            raise ValueError(f"{network.architecture} has no channels {name!r} to be narrowed; it has {', '.join(groups)}")
+            raise ValueError(
+                f"{network.architecture} has no channels {name!r} to be narrowed; it has {', '.join(groups)}"
+            )
         group = groups[name]
         if not numbers or min(numbers) < 0 or max(numbers) >= group.channels:
             raise ValueError(f"of the {group.channels} channels of {name!r} some must be kept, got {list(numbers)[:9]}")

@@ -77,7 +77,9 @@ def _filters(network: Network, maker: str) -> Tensor:
 
 def _change_of_loss(network: Network, groups: Mapping[str, Group], batch: Batches, loss: Loss) -> Scores:
     probe = copy.deepcopy(network).requires_grad_(True).train(False)
-    scores = {name: torch.zeros(group.channels, device=next(probe.parameters()).device) for name, group in groups.items()}
+    scores = {
+        name: torch.zeros(group.channels, device=next(probe.parameters()).device) for name, group in groups.items()
+    }
     for number in range(BATCHES):
         low, high = batch(number)
         probe.zero_grad(set_to_none=True)
