@@ -79,16 +79,16 @@ class FakeGrid(nn.Module):
 
     @torch.no_grad()
     def fit(self, values: Tensor) -> None:
-        """Choose the ends that round `values` with the least squared error: a share of the range that they have."""
+        """Choose the ends that round `values` with the least squared error, each a share of what they reach."""
         least, most = (max(float(end), LEAST) for end in (-values.min(), values.max()))
-        errors = []
-        for share in SHARES:
-            self._set(least * share, most * share)
-            errors.append((float((self(values) - values).square().mean()), share))
-        share = min(errors)[1]
-        self._set(least * share, most * share)
-
-    def _set(self, least: float, most: float) -> None:
-        self.high.fill_(math.log(most))
-        if self.low is not None:
-            self.low.fill_(math.log(least))
+        for end, reach in ((self.high, most), (self.low, least)):
+            if end is not None:
+                end.fill_(math.log(reach))
+        for end, reach in ((self.high, most), (self.low, least)):
+            if end is None:
+                continue
+            errors = []
+            for share in SHARES:
+                end.fill_(math.log(reach * share))
+                errors.append((float((self(values) - values).square().mean()), share))
+            end.fill_(math.log(reach * min(errors)[1]))

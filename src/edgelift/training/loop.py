@@ -114,7 +114,7 @@ def train(
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this form
     averaged = copy.deepcopy(network).requires_grad_(False).eval()
     optimiser = torch.optim.Adam(network.parameters(), lr=part.lr)
-    teacher = teacher_of(part, averaged, run.parent, where)
+    teacher = teacher_of(part, averaged, run, start, where)
     adversary = adversary_of(recipe, network.scale, where)
 
     paths = find_pictures(folders)

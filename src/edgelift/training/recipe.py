@@ -80,7 +80,8 @@ class TrainPart:
     start: str = ""
     """Name of a recipe whose best checkpoint gives the weights to start from, where shapes match."""
     teacher: str = ""
-    """What else gives a picture to come near to: a recipe's best checkpoint, a checkpoint's file, or of a supernet `widest`."""
+    """What else gives a picture to come near to: a recipe's best checkpoint, a checkpoint's file, `start` (the weights that the
+    run begins with), or of a supernet `widest`."""
     teacher_weight: float = 0.5
     """Share of the loss that is measured against the teacher's picture and not against the truth."""
     teacher_ensemble: bool = False
@@ -168,14 +169,17 @@ def recipe_from(plain: dict[str, Any], source: str = "recipe") -> Recipe:
 def quantisation_of(recipe: Recipe) -> Recipe:
     """The recipe that makes INT8 weights of what `recipe` trains: a fifth of the steps at a tenth of the rate.
 
-    Those are ABPN's own proportions (Du et al. 2021). One that is for INT8 already stays as it is.
+    Those are ABPN's own proportions (Du et al. 2021). Unless `recipe` has another teacher the lesson is the float network's
+    picture: a short run towards the truth loses more by its own noise than whole numbers do. One that is for INT8 already
+    stays as it is.
     """
     part = recipe.train
     if part.quantize:
         return recipe
     lr, steps = part.lr / 10, max(1, part.steps // 5)
+    teacher, weight = (part.teacher, part.teacher_weight) if part.teacher else ("start", 1.0)
     changed = replace(
-        part, quantize="int8", start=recipe.name, lr=lr, final_lr=min(part.final_lr, lr), steps=steps,
+        part, quantize="int8", teacher=teacher, teacher_weight=weight, start=recipe.name, lr=lr, final_lr=min(part.final_lr, lr), steps=steps,
         validate_every=min(part.validate_every, steps),
     )  # fmt: skip
     return replace(recipe, name=f"{recipe.name}-qat", train=changed)
