@@ -41,7 +41,7 @@ SIZE = (192, 256)
 def parent_recipe(steps: int) -> Recipe:
     return recipe_from({
         "name": "pruning-parent", "network": {"architecture": "abpn", "scale": 3, "channels": 28, "layers": 4},
-        "data": {"patch": 24, "batch": 8, "validation": 8},
+        "data": {"patch": 16, "batch": 8, "validation": 8},
         "train": {"steps": steps, "lr": 2e-3, "final_lr": 1e-6, "warmup": 0.01, "validate_every": 1000},
     })  # fmt: skip
 
