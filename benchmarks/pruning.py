@@ -1,8 +1,8 @@
 """Pruned networks beside the same widths trained from scratch: multiply-adds, milliseconds and PSNR at 85, 70 and 50 %.
 
 A parent (ABPN ×3, 28 channels) is trained for PARENT steps on DATA, narrowed by each saliency, trained on for TUNE steps;
-the same widths are trained from nothing for PARENT + TUNE steps. Saliencies after the first are compared at 70 % only. PSNR-Y is that of the validation split. Runs lie in
-FOLDER and are not trained twice.
+the same widths are trained from nothing for PARENT + TUNE steps. Saliencies after the first are compared at 70 % only.
+PSNR-Y is that of the validation split. Runs lie in FOLDER and are not trained twice.
 """
 
 from __future__ import annotations

@@ -38,7 +38,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_from_a_recipe_to_an_int8_file(edgelift: Any, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_from_a_recipe_to_an_int8_file(
+    edgelift: Any, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.toml").write_text(RECIPE)
     said = edgelift("train", "tiny.toml", "--quantize", "--data", data)
@@ -72,9 +74,17 @@ def test_from_a_recipe_to_an_int8_file(edgelift: Any, data: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (("prune", "abpn-x3", "--data", "D", "-o", "x.onnx"), 2, "say how small: --share of the multiply-adds, or --ms"),
+        (
+            ("prune", "abpn-x3", "--data", "D", "-o", "x.onnx"),
+            2,
+            "say how small: --share of the multiply-adds, or --ms",
+        ),
         (("prune", "abpn-x3", "--share", "2", "--data", "D", "-o", "x.onnx"), 2, "between 0 and 1, got 2"),
-        (("prune", "abpn-x3", "--share", "0.5", "--saliency", "luck", "--data", "D", "-o", "x.onnx"), 2, "saliency must be"),
+        (
+            ("prune", "abpn-x3", "--share", "0.5", "--saliency", "luck", "--data", "D", "-o", "x.onnx"),
+            2,
+            "saliency must be",
+        ),
         (("prune", "abpn-x3", "--ms", "1", "--size", "7", "--data", "D", "-o", "x.onnx"), 2, "a size is HEIGHTxWIDTH"),
         (("prune", "abpn-x3", "--share", "0.5", "--data", "absent", "-o", "x.onnx"), 8, "absent: no such folder"),
         (("ablate", "--data", "D", "--variant", "magic"), 2, "there is no variant 'magic'"),
@@ -82,7 +92,13 @@ def test_from_a_recipe_to_an_int8_file(edgelift: Any, data: Path, tmp_path: Path
     ],
 )
 def test_bad_requests(
-    edgelift: Any, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], code: int, says: str
+    edgelift: Any,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    code: int,
+    says: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     said = edgelift(*(data if word == "D" else word for word in words))

@@ -83,7 +83,9 @@ def test_learnt_ranges_go_into_every_target(learnt: Bundle, tmp_path: Path, targ
     picture = (smooth(5)[0].permute(1, 2, 0) * 255).round().byte().numpy()
     from edgelift.io.compiled import read_model
 
-    wanted = enlarge(open_engine(converted(learnt, Order(precision="int8")), "onnxruntime", Options(threads=1)), picture)
+    wanted = enlarge(
+        open_engine(converted(learnt, Order(precision="int8")), "onnxruntime", Options(threads=1)), picture
+    )
     found = enlarge(open_engine(read_model(path), options=Options(threads=1)), picture)
     assert np.abs(found.astype(int) - wanted).max() <= 2
 

@@ -117,7 +117,9 @@ def test_the_recipe_for_whole_numbers_is_the_papers_share_of_the_float_one() -> 
 
 
 # -- runs
-def test_a_run_begins_with_float_weights_and_learns_weights_and_ranges(data: Path, floats: Path, tmp_path: Path) -> None:
+def test_a_run_begins_with_float_weights_and_learns_weights_and_ranges(
+    data: Path, floats: Path, tmp_path: Path
+) -> None:
     said: list[str] = []
     plan = quantisation_of(recipe(steps=100))
     best = train(plan, [data], tmp_path / "qat", start=floats, say=said.append)

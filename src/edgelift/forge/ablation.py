@@ -106,12 +106,12 @@ def ablate(
     spec = bundles[0].spec
     seen = calibration_tiles(calibration or folders[0], spec, count)
     shown = proofs(pictures, spec, tiles)
-    rows, forms = [], []
+    rows, forms = list[Row](), list[Bundle]()
     for name, bundle in zip(names, bundles, strict=True):
         say(f"measuring {name}")
-        best = converted(bundle, Order(precision="int8", calibration=calibration or folders[0], count=count))
-        rows.append(_measured(name, steps, bundle, best, seen, shown))
-        forms += [bundle, best]
+        eight = converted(bundle, Order(precision="int8", calibration=calibration or folders[0], count=count))
+        rows.append(_measured(name, steps, bundle, eight, seen, shown))
+        forms += [bundle, eight]
     times = iter(_times(forms))
     return [replace(row, ms=next(times), ms_int8=next(times)) for row in rows]
 

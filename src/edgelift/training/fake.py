@@ -20,8 +20,6 @@ __all__ = ["FakeGrid", "on_pixel_grid", "weights_on_grid"]
 LEVELS = 255
 LEAST = 1e-4
 """Of an end, where white is 1: a tensor of zeros needs one that is not 0."""
-SHARES = torch.linspace(0.3, 1.0, 36).tolist()
-"""Of the range that was seen: those among which the first range is chosen."""
 
 
 def weights_on_grid(weight: Tensor) -> Tensor:
@@ -78,17 +76,9 @@ class FakeGrid(nn.Module):
         return made
 
     @torch.no_grad()
-    def fit(self, values: Tensor) -> None:
-        """Choose the ends that round `values` with the least squared error, each a share of what they reach."""
-        least, most = (max(float(end), LEAST) for end in (-values.min(), values.max()))
-        for end, reach in ((self.high, most), (self.low, least)):
-            if end is not None:
-                end.fill_(math.log(reach))
-        for end, reach in ((self.high, most), (self.low, least)):
-            if end is None:
-                continue
-            errors = []
-            for share in SHARES:
-                end.fill_(math.log(reach * share))
-                errors.append((float((self(values) - values).square().mean()), share))
-            end.fill_(math.log(reach * min(errors)[1]))
+    def fit(self, least: float, most: float) -> None:
+        """Set the ends to values that were seen. All of them: what is rare in training patches, hard edges, is what text is
+        made of, and learning draws ends in where it pays."""
+        self.high.fill_(math.log(max(most, LEAST)))
+        if self.low is not None:
+            self.low.fill_(math.log(max(-least, LEAST)))

@@ -26,7 +26,12 @@ from edgelift.nets.network import Network
 
 __all__ = ["SALIENCIES", "Plan", "planned", "pruned", "saliency"]
 
-SALIENCIES = ("taylor", "l1", "median")
+MEASURES: dict[str, Callable[[Tensor], Tensor]] = {
+    "l1": lambda filters: filters.abs().sum(1),
+    "median": lambda filters: (filters[:, None] - filters).square().sum(2).sqrt().sum(1),
+}
+"""Of filters, channels × weights: a number a channel."""
+SALIENCIES = ("taylor", *MEASURES)
 BATCHES = 32
 """Over which the change of the loss is measured."""
 LEAST = 4
@@ -60,14 +65,12 @@ def saliency(network: Network, kind: str, batch: Batches, loss: Loss) -> Scores:
     groups = groups_of(network)
     if kind == "taylor":
         return _change_of_loss(network, groups, batch, loss)
-    measures = {"l1": lambda w: w.abs().sum(1), "median": lambda w: torch.cdist(w, w).sum(1)}
-    if kind not in measures:
+    if kind not in MEASURES:
         raise RequestError(f"saliency must be one of {', '.join(SALIENCIES)}, got {kind!r}")
     scores = {}
     for name, group in groups.items():
-        each = [measures[kind](_filters(network, maker)) for maker in group.makers]
-        total = torch.stack([one / one.mean().clamp(min=1e-12) for one in each]).sum(0)
-        scores[name] = total
+        each = [MEASURES[kind](_filters(network, maker)) for maker in group.makers]
+        scores[name] = torch.stack([one / one.mean().clamp(min=1e-12) for one in each]).sum(0)
     return scores
 
 

@@ -27,8 +27,8 @@ __all__ = ["Quantised", "float_weights", "learnt_ranges"]
 RANGES = "ranges."
 """Before the names of learnt ends in a state dict."""
 SAME_GRID = ("Concat", "Pad", "DepthToSpace", "Resize")
-BATCHES, SAMPLES = 8, 20_000
-"""Of the first ranges: batches that are looked at, and values of each tensor in each."""
+BATCHES = 32
+"""That the first ranges are taken from."""
 STRENGTHS = (0.0, 0.5, 1.0)
 """Of equalisation, see `shrink.equalise`: those that are tried before a run begins."""
 FLOOR = 1e-2
@@ -61,7 +61,7 @@ class Quantised(Network):
         used = {key: signed for key, signed in self._grids.values() if key != PICTURE}
         self.ranges = nn.ModuleDict({key: FakeGrid(signed) for key, signed in used.items()})
         self._chains = _chains(self._graph, network)
-        self._seen: dict[str, list[Tensor]] | None = None
+        self._seen: dict[str, tuple[float, float]] | None = None
         self._peaks: dict[str, Tensor] = {}
 
     def core(self, x: Tensor) -> Tensor:
@@ -102,13 +102,13 @@ class Quantised(Network):
     @torch.no_grad()
     def calibrate(self, pictures: Sequence[Tensor]) -> list[Tensor]:
         """Set ranges by what the network computes in floats for `pictures` (N × 3 × h × w each); its results, clipped."""
-        self._seen, self._peaks = {key: [] for key in self.ranges}, {}
+        self._seen, self._peaks = {}, {}
         made = [self(x).clamp(0, 1) for x in pictures]
         seen, self._seen = self._seen, None
-        for key, values in seen.items():
+        for key, ends in seen.items():
             grid = self.ranges[key]
             assert isinstance(grid, FakeGrid)
-            grid.fit(torch.cat(values))
+            grid.fit(*ends)
         return made
 
     @torch.no_grad()
@@ -130,11 +130,11 @@ class Quantised(Network):
             return value
         key = self._grids[name][0]
         if self._seen is not None:
-            if key in self._seen:
+            if key != PICTURE:
+                low, high = self._seen.get(key, (0.0, 0.0))
+                self._seen[key] = min(low, float(value.min())), max(high, float(value.max()))
                 peaks = value.float().abs().amax((0, 2, 3))
                 self._peaks[key] = torch.maximum(peaks, self._peaks.get(key, peaks))
-                flat = value.float().flatten()
-                self._seen[key].append(flat[torch.randint(len(flat), (min(SAMPLES, len(flat)),), device=flat.device)])
             return value
         made: Tensor = on_pixel_grid(value) if key == PICTURE else self.ranges[key](value)
         return made
