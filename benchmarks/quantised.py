@@ -93,7 +93,7 @@ def main() -> None:
     for network in args.network or NETWORKS:
         rows += measure(network, forms(network, learnt, args.calibration, args.count), args.data, args.engine)
     table(rows)
-    print(json.dumps({"benchmark": "int8", "machine": machine(), "rows": [vars(row) for row in rows]}))
+    print(json.dumps({"benchmark": "quantised", "machine": machine(), "rows": [vars(row) for row in rows]}))
 
 
 if __name__ == "__main__":
