@@ -12,6 +12,7 @@ import typer
 
 from edgelift import __version__
 from edgelift.cli import (
+    ablate,
     average,
     check,
     compile,
@@ -25,6 +26,7 @@ from edgelift.cli import (
     niqe,
     plan,
     profile,
+    prune,
     score,
     train,
     upscale,
@@ -71,6 +73,8 @@ app.command("edge-table")(edge_table.edge_table)
 app.command("devices")(devices.devices)
 app.command("degrade")(degrade.degrade)
 app.command("train")(train.train)
+app.command("ablate")(ablate.ablate)
+app.command("prune")(prune.prune)
 app.command("average")(average.average)
 app.command("export")(export.export)
 app.command("import")(import_.import_)

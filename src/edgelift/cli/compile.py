@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from edgelift.forge.compile import Order
     from edgelift.forge.gate import Parity
 
-__all__ = ["compile_model", "parity", "quantize", "targets"]
+__all__ = ["compile_model", "parity", "quantize", "size_of", "targets"]
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A bundled name or a bundle file.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
@@ -66,7 +66,7 @@ def compile_model(
     from edgelift.forge.compile import Order
 
     order = Order(
-        target, precision, calibration, count, symmetric, pictures, _size(size), relu_only=relu_only, variant=variant
+        target, precision, calibration, count, symmetric, pictures, size_of(size), relu_only=relu_only, variant=variant
     )
     _make(model, order, output, overwrite, force)
 
@@ -156,7 +156,8 @@ def _lines(output: Path, parity: Parity) -> list[str]:
     return lines
 
 
-def _size(text: str) -> tuple[int, int]:
+def size_of(text: str) -> tuple[int, int]:
+    """Height and width of `HEIGHTxWIDTH`. Raises `RequestError`."""
     from edgelift.core.errors import RequestError
 
     sides = text.lower().split("x")

@@ -13,7 +13,7 @@ from typing import Any
 
 import onnx
 
-from edgelift.core.errors import EngineMissingError, OutputError, RequestError
+from edgelift.core.errors import BundleError, EngineMissingError, OutputError, RequestError
 from edgelift.core.spec import ModelSpec
 from edgelift.forge.gate import Parity, measured, size_of
 from edgelift.forge.tiles import calibration_tiles, proofs
@@ -24,6 +24,7 @@ from edgelift.io.compiled import parse_compiled
 from edgelift.runtime.engines.onnxruntime import open_exact
 from edgelift.shrink import calibrate, quantize
 from edgelift.shrink.half import halved
+from edgelift.shrink.learnt import on_learnt_ranges
 from edgelift.shrink.relu_only import conv_macs, relu_only
 from edgelift.targets.base import PRECISIONS, Source, Target, load_target
 from edgelift.targets.portability import Finding, check
@@ -186,10 +187,12 @@ def _child(parent: Bundle, name: str, facts: dict[str, Any]) -> ModelSpec:
 def _on_whole_numbers(
     parent: Bundle, bits: str, order: Order, report: Report
 ) -> tuple[onnx.ModelProto, dict[str, Any]]:
-    """The quantised core, and how it was made."""
-    if order.calibration is None:
+    """The quantised core, and how it was made: by learnt ranges, unless there are none or pictures are named."""
+    learnt = parent.spec.training.get("ranges")
+    if order.calibration is None and not learnt:
         raise RequestError(
-            f"{bits} needs pictures that ranges are taken from (--calibration DIR), or a model that is {bits} already"
+            f"{bits} needs pictures that ranges are taken from (--calibration DIR), a model whose ranges were learnt "
+            f"(edgelift train --quantize), or one that is {bits} already"
         )
     core, added = core_model(parent), 0
     if found := quantize.problems(core):
@@ -197,6 +200,12 @@ def _on_whole_numbers(
     if order.relu_only or order.target == "litert":
         plain, core = core, relu_only(core)
         added = conv_macs(core) - conv_macs(plain)
+    if order.calibration is None:
+        if not isinstance(learnt, dict):
+            raise BundleError(f"{parent.source}: the fact 'ranges' must be a table, got {learnt!r}")
+        report("ranges as they were learnt in training")
+        facts = {"bits": bits, "symmetric": order.symmetric, "added_macs": added, "method": "learnt"}
+        return on_learnt_ranges(core, learnt, bits, symmetric=order.symmetric), facts
     tiles = calibration_tiles(order.calibration, parent.spec, order.count)
 
     def told(trial: calibrate.Trial) -> None:

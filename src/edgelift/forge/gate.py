@@ -24,7 +24,7 @@ from edgelift.io.bundle import Bundle
 from edgelift.runtime.engine import Engine, Options, blocks_shape, picture_shape
 from edgelift.runtime.engines import open_engine
 
-__all__ = ["LEAST_DB", "MOST_LOSS", "Parity", "enlarge", "measured", "size_of"]
+__all__ = ["LEAST_DB", "MOST_LOSS", "Parity", "enlarge", "in_turn", "measured", "size_of"]
 
 LEAST_DB = {"float": 60.0, "fp16": 50.0}
 """Least PSNR of a compiled model's pictures against its parent's: roundings, in one sample of a thousand or less; and
@@ -135,7 +135,7 @@ def measured(
             errors += _errors(made, wanted, tile.truth)
         to_parent, to_truth, of_parent = (_decibels(total / errors[3]) for total in errors[:3])
         first = tiles[0].small
-        ms, parent_ms = _in_turn([lambda: enlarge(here, first), lambda: enlarge(there, first)], rounds)
+        ms, parent_ms = in_turn([lambda: enlarge(here, first), lambda: enlarge(there, first)], rounds)
         loss = (of_parent or math.inf) - (to_truth or math.inf) if of_parent != to_truth else 0.0
         return Parity(
             one.name, other.name, one.bits, _where(here), _where(there), len(tiles), pictures,
@@ -163,7 +163,7 @@ def _decibels(error: float) -> float | None:
     return 10 * math.log10(255**2 / error) if error else None
 
 
-def _in_turn(tasks: Sequence[Callable[[], object]], rounds: int) -> list[float]:
+def in_turn(tasks: Sequence[Callable[[], object]], rounds: int) -> list[float]:
     """The median milliseconds of each."""
     seconds: list[list[float]] = [[] for _ in tasks]
     for number in range(rounds + 2):

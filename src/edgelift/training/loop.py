@@ -29,6 +29,7 @@ from edgelift.training.batches import batches_of
 from edgelift.training.checkpoint import Checkpoint
 from edgelift.training.losses import goal
 from edgelift.training.pictures import find_pictures, split
+from edgelift.training.quantised import Quantised
 from edgelift.training.recipe import Recipe, TrainPart, recipe_from
 from edgelift.training.teacher import teacher_of
 from edgelift.training.validation import load_checks, validate_all
@@ -113,11 +114,12 @@ def train(
     part = recipe.train
     where = _device(device)
     torch.manual_seed(part.seed)
-    network = zoo.build(recipe.network.architecture, **recipe.network.config).to(where)
+    network = zoo.build(recipe.network.architecture, **recipe.network.config)
+    network = (Quantised(network) if part.quantize else network).to(where)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this form
     averaged = copy.deepcopy(network).requires_grad_(False).eval()
     optimiser = torch.optim.Adam(network.parameters(), lr=part.lr, fused=where.type == "cuda")
-    teacher = teacher_of(part, averaged, run.parent, where)
+    teacher = teacher_of(part, averaged, run, start, where)
     adversary = adversary_of(recipe, network.scale, where)
 
     paths = find_pictures(folders)
@@ -128,7 +130,7 @@ def train(
 
     # -- begin, or go on
     last, best = run / "last.pt", run / "best.pt"
-    step, seconds, best_psnr, history, origin = 0, 0.0, -math.inf, [], ""
+    step, seconds, best_psnr, history, origin, copied = 0, 0.0, -math.inf, [], "", 0
     psnr_each: list[float] = []
     if last.exists():
         saved = Checkpoint.load(last)
@@ -151,6 +153,9 @@ def train(
         averaged.load_state_dict(network.state_dict())
         origin = start.parent.name or start.stem
         say(f"{copied} of {len(network.state_dict())} tensors taken from {start}")
+    if isinstance(network, Quantised) and not last.exists():
+        say(network.begin(batch, start, copied))
+        averaged.load_state_dict(network.state_dict())
 
     def share() -> float:
         return seconds / (60 * minutes) if minutes is not None else step / part.steps
