@@ -28,7 +28,7 @@ from edgelift.shrink.relu_only import conv_macs, relu_only
 from edgelift.targets.base import PRECISIONS, Source, Target, load_target
 from edgelift.targets.portability import Finding, check
 
-__all__ = ["Order", "checked", "compile_bundle", "converted", "one_network"]
+__all__ = ["Order", "checked", "compile_bundle", "converted", "one_network", "write_files"]
 
 PROOFS = 20
 """Pictures of a folder that are compared."""
@@ -90,7 +90,7 @@ def compile_bundle(
     source = replace(source, spec=replace(source.spec, quality={"parity": parity.facts()}))
     files = target.compile(source)
     parity = replace(parity, bytes=size_of(parse_compiled(files, str(path))))
-    _write({places[suffix]: data for suffix, data in reversed(files.items())} | {places[".json"]: _json(parity)})
+    write_files({places[suffix]: data for suffix, data in reversed(files.items())} | {places[".json"]: _json(parity)})
     return parity
 
 
@@ -240,8 +240,8 @@ def _json(parity: Parity) -> bytes:
     return (json.dumps(parity.document(), indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def _write(files: dict[Path, bytes]) -> None:
-    """All of `files`, each beside its name first; they get their names when all are complete, in order."""
+def write_files(files: dict[Path, bytes]) -> None:
+    """All of `files`, each beside its name first; they get their names when all are complete, in order. Raises `OutputError`."""
     scratch: dict[Path, str] = {}
     try:
         for path, data in files.items():
