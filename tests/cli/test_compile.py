@@ -121,17 +121,65 @@ def test_bad_requests(
 
 
 @WITH_LITERT
-def test_a_foreign_tflite_is_refused_with_the_way_out(edgelift: Any, tmp_path: Path) -> None:
-    from edgelift.targets.tflite import Builder
+@pytest.mark.parametrize("form", [{}, {"ends": "uint8", "scale": 3}, {"planes": True, "fixed": True}])
+def test_files_of_other_tools_run_and_are_imported(
+    edgelift: Any, others: Any, tmp_path: Path, form: dict[str, Any]
+) -> None:
+    picture, path, ours = tmp_path / "p.png", tmp_path / "theirs.tflite", tmp_path / "ours.tflite"
+    write_png(scene(50, 60), picture)
+    path.write_bytes(others.theirs(**form))
+    said = edgelift("import", path, "-o", ours, "--licence", "MIT")
+    assert (said.code, said.err) == (0, "")
+    assert said.out.startswith(f"{ours}: foreign ×{form.get('scale', 2)}, from LiteRT; ")
+    assert "white is 1; the halo is that of its operators" in said.out
+    results = []
+    for number, (model, more) in enumerate(
+        ((path, ()), (ours, ()), (ours, () if "fixed" in form else ("--tile", "20x17")))
+    ):
+        out = tmp_path / f"{number}.png"
+        said = edgelift("upscale", picture, "-m", model, "-o", out, *more)
+        assert (said.code, said.err) == (0, "")
+        results.append(out.read_bytes())
+    assert results[0] == results[1] == results[2], "tile by tile as in one piece, with facts as without"
 
-    builder, path = Builder(), tmp_path / "theirs.tflite"
-    ends = [builder.tensor(name, (1, 4, 4, 3), "float32") for name in ("in", "out")]
-    builder.operator("RELU", ends[:1], ends[1], "float32")
-    path.write_bytes(builder.finish(*ends, {}))
-    said = edgelift("upscale", tmp_path / "p.png", "-m", path, "-o", tmp_path / "o.png")
-    assert said.code == 5
-    assert "theirs.tflite: no edgelift facts in it" in said.err
-    assert "make one: edgelift compile" in said.err
+
+@WITH_LITERT
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (
+            ("import", "THEIRS", "--scale", "2", "-o", "x.tflite"),
+            2,
+            "--scale is for weights alone: a .tflite file enlarges as it does",
+        ),
+        (("import", "THEIRS", "--white", "7", "-o", "x.tflite"), 2, "--white must be 1 or 255, got 7"),
+        (("import", "THEIRS"), 2, "would be replaced by its bundle; name another by --output"),
+        (("import", "THEIRS", "-o", "x.onnx"), 2, "x.onnx: a .tflite stays one"),
+        (("import", "absent.tflite", "-o", "x.tflite"), 5, "absent.tflite: cannot be read"),
+        (("import", "DAMAGED", "-o", "x.tflite"), 5, "not a .tflite file, or a damaged one"),
+        (("compile", "THEIRS", "--target", "onnx", "-o", "x.onnx"), 5, "this needs the ONNX bundle"),
+        (("upscale", "p.png", "-m", "DAMAGED", "-o", "o.png"), 5, "not a .tflite file, or a damaged one"),
+    ],
+)
+def test_bad_requests_about_files_of_other_tools(
+    edgelift: Any,
+    others: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    code: int,
+    says: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    theirs, damaged = tmp_path / "theirs.tflite", tmp_path / "damaged.tflite"
+    theirs.write_bytes(others.theirs())
+    damaged.write_bytes(b"nothing")
+    write_png(scene(9, 9), tmp_path / "p.png")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    said = edgelift(*({"THEIRS": "theirs.tflite", "DAMAGED": "damaged.tflite"}.get(word, word) for word in words))
+    assert (said.code, said.err.count("\n")) == (code, 1)
+    assert says in said.err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_check_names_what_falls_back(edgelift: Any, plain_bundle: Path) -> None:

@@ -26,20 +26,31 @@ HALOS = {
 
 def import_(
     source: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Weights of a known network, .pth, .pt or .safetensors; .onnx; or .tflite.")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="Weights of a known network, .pth, .pt or .safetensors; .onnx; or .tflite."
+        ),
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="The bundle to write (.onnx; of a .tflite a .tflite); FILE's name here where none is given."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="The bundle to write (.onnx; of a .tflite a .tflite); FILE's name here where none is given.",
+        ),
     ] = None,
     scale: Annotated[
         int | None, typer.Option(min=1, help="Where the weights serve several, or do not tell their own.")
     ] = None,
     white: Annotated[
-        str | None, typer.Option(help="Of an ONNX file or a float .tflite: what white is for it, 1 or 255; 1 where none is given, of a .tflite tried.")
+        str | None,
+        typer.Option(
+            help="Of an ONNX file or a float .tflite: what white is for it, 1 or 255; 1 where none is given, of a .tflite tried."
+        ),
     ] = None,
     multiple_of: Annotated[
-        int | None, typer.Option(min=1, help="Of an ONNX file or a .tflite: what sides of its pictures must be a multiple of.")
+        int | None,
+        typer.Option(min=1, help="Of an ONNX file or a .tflite: what sides of its pictures must be a multiple of."),
     ] = None,
     licence: Annotated[str, typer.Option(help="Of the weights, as an SPDX expression.")] = "LicenseRef-Unknown",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
@@ -70,7 +81,9 @@ def import_(
         )
     else:
         if white is not None or multiple_of is not None:
-            raise RequestError("--white and --multiple-of are for .onnx and .tflite files: of known weights both are known")
+            raise RequestError(
+                "--white and --multiple-of are for .onnx and .tflite files: of known weights both are known"
+            )
         bundle = import_checkpoint(source, place, scale=scale, licence=licence, overwrite=overwrite)
     _tell(place, bundle)
 

@@ -61,7 +61,7 @@ def import_tflite(
         if multiple_of % spec.multiple_of:
             raise RequestError(f"{path}: sides are multiples of {spec.multiple_of}, got --multiple-of {multiple_of}")
         spec = replace(spec, multiple_of=multiple_of)
-    origin = {"file": path.name, "sha256": hashlib.sha256(found.data).hexdigest(), "form": "LiteRT"}
+    origin: dict[str, Any] = {"file": path.name, "sha256": hashlib.sha256(found.data).hexdigest(), "form": "LiteRT"}
     origin |= {} if white is None else {"white": white}
     with closing(_opened(replace(found, spec=_with(spec, origin)))) as engine:
         spec = _with(spec, {**origin, "white": int(engine.white)})
@@ -102,7 +102,9 @@ def measured_halo(engine: Engine) -> int | None:
     What is rounded away, as in INT8, or cut off by a ReLU in all trials, is not seen.
     """
     multiple = engine.spec.multiple_of
-    height, width = engine.limits.shapes[0] if engine.limits.shapes else ((2 * LARGEST + 2 * multiple) // multiple * multiple,) * 2
+    height, width = (
+        engine.limits.shapes[0] if engine.limits.shapes else ((2 * LARGEST + 2 * multiple) // multiple * multiple,) * 2
+    )
     middle = height // 2, width // 2
     most = min(LARGEST, middle[0], middle[1], height - middle[0] - 1, width - middle[1] - 1)
     rng = np.random.default_rng(0)
@@ -141,4 +143,6 @@ def _prove(engine: LiteRTEngine, made: Bundle) -> None:
     picture = np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
     with closing(_opened(made)) as other:
         if not np.array_equal(enlarge(engine, picture), enlarge(other, picture)):
-            raise BundleError(f"{made.source}: with its facts the file gives another picture than without; nothing is written")
+            raise BundleError(
+                f"{made.source}: with its facts the file gives another picture than without; nothing is written"
+            )

@@ -8,6 +8,7 @@ reach is not known the network is taken to see the whole picture. What white is 
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -85,7 +86,10 @@ def foreign_spec(data: bytes, name: str) -> ModelSpec:
     """The facts of the `.tflite` file `data`, as far as it tells them. Raises `BundleError` for one that is not run here."""
     graph = read_graph(data)
     ends = ends_of(graph)
-    walk = _Walk(graph, ends)
+    try:
+        walk = _Walk(graph, ends)
+    except struct.error as exc:
+        raise BundleError("a damaged .tflite file") from exc
     scale = _scale(ends, walk)
     return ModelSpec(
         name=(name if name.isprintable() else "foreign")[:100] or "foreign", architecture="foreign", config={}, scale=scale,

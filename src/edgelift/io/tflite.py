@@ -216,7 +216,11 @@ def _tensor(made: Table, buffers: list[Table]) -> Tensor:
     grids, held = made.table(TENSOR_GRIDS), buffers[made.integer(TENSOR_BUFFER)]
     kind = made.integer(TENSOR_TYPE, form="<b")
     kept = TYPES.get(kind, f"type {kind}")
-    few = held.content(BUFFER_DATA, MAX_NUMBERS) if kept in ("int32", "int64") and held.size(BUFFER_DATA) <= MAX_NUMBERS else b""
+    few = (
+        held.content(BUFFER_DATA, MAX_NUMBERS)
+        if kept in ("int32", "int64") and held.size(BUFFER_DATA) <= MAX_NUMBERS
+        else b""
+    )
     letter = "i" if kept == "int32" else "q"
     return Tensor(
         text_of(made.content(TENSOR_NAME, 10_000)),

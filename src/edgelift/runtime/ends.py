@@ -58,21 +58,25 @@ class End:
             return self._through(self._codes(np.arange(256)).view(np.uint8), batch).view(self.dtype)
         if self.scale:
             return self._codes(batch)
-        return batch.astype(np.float32) * np.float32(self.white / 255) if self.white != 255 else batch.astype(np.float32)
+        return (
+            batch.astype(np.float32) * np.float32(self.white / 255) if self.white != 255 else batch.astype(np.float32)
+        )
 
     def leaving(self, larger: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
         """What the file gives as samples 0 … 255 of type `dtype`: clipped, and for uint8 rounded half to even."""
         if self.planes:
             larger = larger.transpose(0, 2, 3, 1)
         if self.scale and dtype == np.uint8 and self.dtype.itemsize == 1:
-            return self._through(_bytes(self._samples(np.arange(256, dtype=np.uint8).view(self.dtype))), larger.view(np.uint8))
+            return self._through(
+                _bytes(self._samples(np.arange(256, dtype=np.uint8).view(self.dtype))), larger.view(np.uint8)
+            )
         samples = self._samples(larger)
         return _bytes(samples) if dtype == np.uint8 else np.clip(samples, 0, 255)
 
     def _codes(self, batch: NDArray[Any]) -> NDArray[Any]:
         limits = np.iinfo(self.dtype)
         codes = np.rint(batch * (self.white / 255 / self.scale)) + self.zero
-        return np.clip(codes, limits.min, limits.max).astype(self.dtype)
+        return np.asarray(np.clip(codes, limits.min, limits.max), self.dtype)
 
     def _samples(self, larger: NDArray[Any]) -> NDArray[np.float32]:
         real = (larger.astype(np.float32) - self.zero) * self.scale if self.scale else larger
@@ -88,7 +92,7 @@ class End:
 
 
 def _bytes(samples: NDArray[Any]) -> NDArray[np.uint8]:
-    return np.rint(np.clip(samples, 0, 255)).astype(np.uint8)
+    return np.asarray(np.rint(np.clip(samples, 0, 255)), np.uint8)
 
 
 def probe_picture(height: int, width: int) -> NDArray[np.uint8]:
@@ -97,7 +101,7 @@ def probe_picture(height: int, width: int) -> NDArray[np.uint8]:
     tint = np.array([1.0, 0.7, 0.4])
     shading = 120 + 90 * np.sin(5 * x + tint) * np.cos(4 * y - tint)
     edges = 70 * ((7 * x * tint + 5 * y) % 2 > 1.3)
-    return np.clip(np.rint(shading + edges - 20), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(shading + edges - 20), 0, 255), np.uint8)
 
 
 Try = Callable[[NDArray[np.uint8], float], NDArray[np.uint8]]

@@ -19,6 +19,7 @@ IDENTIFIER = b"TFL3"
 TYPES = {
     "float32": "FLOAT32",
     "float16": "FLOAT16",
+    "uint8": "UINT8",
     "int8": "INT8",
     "int16": "INT16",
     "int32": "INT32",
@@ -28,6 +29,7 @@ OPTIONS = {
     "CONV_2D": "Conv2DOptions", "ADD": "AddOptions", "CONCATENATION": "ConcatenationOptions", "PAD": "PadOptions",
     "MIRROR_PAD": "MirrorPadOptions", "DEPTH_TO_SPACE": "DepthToSpaceOptions", "DEQUANTIZE": "DequantizeOptions",
     "MINIMUM": "MaximumMinimumOptions", "QUANTIZE": "QuantizeOptions", "LEAKY_RELU": "LeakyReluOptions",
+    "TRANSPOSE_CONV": "TransposeConvOptions",
 }  # fmt: skip
 """Tables of options; operators that are not listed have none."""
 VERSIONS = {

@@ -72,7 +72,9 @@ class LiteRTEngine:
         self._lock, self._closed = threading.Lock(), False
         self._idle: list[tuple[tuple[int, ...], Any]] = []
         first = self._opened()
-        self._given, self._made = (self._end(end) for end in (first.get_input_details()[0], first.get_output_details()[0]))
+        self._given, self._made = (
+            self._end(end) for end in (first.get_input_details()[0], first.get_output_details()[0])
+        )
         self._idle.append(((), first))
         if self._foreign:
             self.limits = self._found_limits(tuple(int(side) for side in first.get_input_details()[0]["shape"]))
