@@ -11,6 +11,7 @@ import pytest
 from edgelift.evaluate.profile.synthetic import scene, write_png
 from edgelift.runtime.engines import availability
 from edgelift.targets.base import TARGETS, load_target
+from edgelift.targets.portability import ACCELERATORS
 
 HERE = [found.engine for found in availability() if not found.problem]
 pytestmark = pytest.mark.skipif("onnxruntime" not in HERE, reason="calibration runs on ONNX Runtime")
@@ -183,12 +184,67 @@ def test_bad_requests_about_files_of_other_tools(
 
 
 def test_check_names_what_falls_back(edgelift: Any, plain_bundle: Path) -> None:
-    said = edgelift("check", plain_bundle, "--on", "onnx-nnapi")
+    said = edgelift("check", plain_bundle, "--target", "onnx-nnapi")
     assert (said.code, said.err) == (0, "")
-    assert "1 Round  falls back to the CPU: not in the table" in said.out
+    assert "1 Round  falls back to the CPU: not in the table; it is outside the network proper" in said.out
     assert "2 Conv  runs" in said.out
     found = json.loads(edgelift("check", plain_bundle, "--json").out)
-    assert set(found["accelerators"]) == {"onnx-nnapi", "onnx-coreml", "litert-gpu"}
+    assert list(found["accelerators"]) == list(ACCELERATORS)
     assert found["accelerators"]["onnx-coreml"]["read"]
-    said = edgelift("check", plain_bundle, "--on", "abacus")
+    assert found["accelerators"]["bm1684x"]["operators"][0]["verdicts"]["float"]["word"]
+    said = edgelift("check", plain_bundle, "--target", "abacus")
     assert (said.code, said.err.count("\n")) == (2, 1)
+
+
+def test_check_of_whole_numbers_is_of_their_precision(edgelift: Any, eight: Path) -> None:
+    rows = json.loads(edgelift("check", eight, "--target", "onnx", "--json").out)["accelerators"]
+    assert all(set(each["verdicts"]) == {"int8"} for each in rows["onnx-nnapi"]["operators"])
+    assert rows["onnx-coreml"]["problem"] == "onnx-coreml has no int8; it has float, fp16"
+
+
+@WITH_LITERT
+def test_check_reads_files_of_other_tools(edgelift: Any, others: Any, tmp_path: Path) -> None:
+    path = tmp_path / "theirs.tflite"
+    path.write_bytes(others.theirs(spelt=True))
+    said = edgelift("check", path, "--target", "litert")
+    assert said.code == 0
+    assert "1 TRANSPOSE  falls back to the CPU: not in the table" in said.out
+    assert "runs ONNX, not .tflite files" in edgelift("check", path, "--target", "onnx").out
+
+
+def test_check_rewrites(edgelift: Any, plain_bundle: Path, tmp_path: Path) -> None:
+    path, picture = tmp_path / "r.onnx", tmp_path / "p.png"
+    said = edgelift("check", plain_bundle, "--target", "litert-mediatek", "--rewrite", "-o", path)
+    assert (said.code, said.err) == (0, "")
+    assert said.out.startswith("1 × shuffle-as-transposed: a pixel shuffle as a transposed convolution")
+    assert f"{path}: the same function; on random pictures it differs by at most 0 of 255" in said.out
+    write_png(scene(40, 50), picture)
+    for model, out in ((plain_bundle, "a.png"), (path, "b.png")):
+        assert edgelift("upscale", picture, "-m", model, "-o", tmp_path / out, "--engine", "onnxruntime").code == 0
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("--rewrite",), 2, "--rewrite and -o FILE.onnx belong together"),
+        (("-o", "x.onnx"), 2, "--rewrite and -o FILE.onnx belong together"),
+        (("--target", "onnx-coreml", "--rewrite", "-o", "x.onnx"), 2, "no exact rewrite helps on onnx-coreml"),
+        (("--target", "onnx-nnapi", "--rewrite", "-o", "x.tflite"), 2, "name a file that ends in .onnx"),
+        (("--target", "litert-gpu", "--rewrite", "-o", "MODEL"), 4, "exists already; remove it, or say --overwrite"),
+    ],
+)
+def test_bad_rewrites(
+    edgelift: Any,
+    plain_bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    code: int,
+    says: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = edgelift("check", plain_bundle, *(plain_bundle if word == "MODEL" else word for word in words))
+    assert (said.code, said.err.count("\n")) == (code, 1)
+    assert says in said.err
+    assert list(tmp_path.iterdir()) == []

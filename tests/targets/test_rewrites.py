@@ -34,7 +34,9 @@ def run(model: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
     return np.asarray(onnx.reference.ReferenceEvaluator(model).run(None, {"x": x})[0])
 
 
-def same(model: onnx.ModelProto, name: str, times: int = 1, sizes: tuple[tuple[int, int], ...] = ((5, 7), (1, 1))) -> onnx.ModelProto:
+def same(
+    model: onnx.ModelProto, name: str, times: int = 1, sizes: tuple[tuple[int, int], ...] = ((5, 7), (1, 1))
+) -> onnx.ModelProto:
     """`model` rewritten; proven equal, in as many places as are said."""
     made, count = apply(model, BY_NAME[name])
     assert count == times
@@ -106,7 +108,17 @@ def test_a_shuffle_of_bytes_is_done_before_they_are_bytes() -> None:
 
 @pytest.mark.parametrize(
     ("kernel", "stride", "pads", "extra"),
-    [(2, 2, 0, 0), (4, 2, 1, 0), (3, 2, 1, 1), (6, 2, 2, 0), (3, 3, 0, 0), (9, 3, 3, 0), (5, 3, 1, 0), (8, 4, 2, 0), (9, 3, 4, 2)],
+    [
+        (2, 2, 0, 0),
+        (4, 2, 1, 0),
+        (3, 2, 1, 1),
+        (6, 2, 2, 0),
+        (3, 3, 0, 0),
+        (9, 3, 3, 0),
+        (5, 3, 1, 0),
+        (8, 4, 2, 0),
+        (9, 3, 4, 2),
+    ],
 )
 @pytest.mark.parametrize("bias", [False, True])
 def test_a_transposed_convolution_as_a_shuffle(kernel: int, stride: int, pads: int, extra: int, bias: bool) -> None:
@@ -179,9 +191,19 @@ def test_a_resize_as_a_convolution(factor: int, channels: int, how: dict[str, An
     ("scales", "how"),
     [
         ((1, 1, 1.5, 1.5), {}), ((1, 1, 2, 3), {}), ((1, 1, 0.5, 0.5), {}), ((1, 2, 2, 2), {}),
-        ((1, 1, 2, 2), {"coordinate_transformation_mode": "align_corners"}), ((1, 1, 2, 2), {"mode": "cubic", "exclude_outside": 1}),
+        ((1, 1, 2, 2), {"coordinate_transformation_mode": "align_corners"}),
+        ((1, 1, 2, 2), {"mode": "cubic", "exclude_outside": 1}),
     ],
 )  # fmt: skip
 def test_other_resizes_are_left(scales: tuple[float, ...], how: dict[str, Any]) -> None:
     node = helper.make_node("Resize", ["x", "", "s"], ["y"], **{"mode": "linear", **how})
     assert apply(graph([node], {"s": np.array(scales, np.float32)}), BY_NAME["resize-as-conv"])[1] == 0
+
+
+@pytest.mark.parametrize("pads", [(1, 1, 1, 1), (2, 0, 0, 3), (0, 0, 0, 1)])
+def test_padding_by_the_edge_as_a_concatenation(pads: tuple[int, ...]) -> None:
+    held = {"p": np.array([0, 0, pads[0], pads[1], 0, 0, pads[2], pads[3]], np.int64)}
+    made = same(graph([helper.make_node("Pad", ["x", "p"], ["y"], mode="edge")], held), "pad-as-concat")
+    assert set(kinds(made)) == {"Slice", "Concat"}
+    other = graph([helper.make_node("Pad", ["x", "p"], ["y"], mode="reflect")], held)
+    assert apply(other, BY_NAME["pad-as-concat"])[1] == 0

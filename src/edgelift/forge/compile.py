@@ -21,12 +21,13 @@ from edgelift.io.activations import activation_bytes
 from edgelift.io.blocks import core_model, with_core
 from edgelift.io.bundle import Bundle, parse_bundle
 from edgelift.io.compiled import parse_compiled
+from edgelift.io.tflite import read_graph
 from edgelift.runtime.engines.onnxruntime import open_exact
 from edgelift.shrink import calibrate, quantize
 from edgelift.shrink.half import halved
 from edgelift.shrink.relu_only import conv_macs, relu_only
 from edgelift.targets.base import PRECISIONS, Source, Target, load_target
-from edgelift.targets.portability import Finding, check
+from edgelift.targets.portability import Finding, check, check_kinds
 
 __all__ = ["Order", "checked", "compile_bundle", "converted", "one_network", "write_files"]
 
@@ -118,7 +119,10 @@ def _demand(target: type[Target], source: Source) -> None:
 
 
 def checked(bundle: Bundle, accelerator: str, variant: str | None = None) -> list[Finding]:
-    """The operators of `bundle` on that accelerator; see `targets.portability.check`."""
+    """The operators of `bundle`, or of a `.tflite` file, on that accelerator; see `targets.portability.check`."""
+    if bundle.form == "litert":
+        kinds = [op.kind for op in read_graph(bundle.data).operators]
+        return check_kinds([kind for kind in kinds if kind != "DEQUANTIZE"], bundle.spec.bits, accelerator)
     return check(_source(one_network(bundle, variant), Order(), load_target("onnx")), accelerator)
 
 

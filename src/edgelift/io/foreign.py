@@ -2,7 +2,8 @@
 
 The halo is followed through the operators: each position of a tensor depends on a range of input pixels, which a
 convolution widens and a pixel shuffle leaves alone, also one that is spelt as reshapes and transposes. Where an operator's
-reach is not known the network is taken to see the whole picture. What white is for a float file stands nowhere in it (see `runtime.ends`).
+reach is not known the network is taken to see the whole picture. What white is for a float file stands nowhere in it (see
+`runtime.ends`).
 """
 
 from __future__ import annotations

@@ -81,7 +81,9 @@ class Draft:
         made.CopyFrom(self._model)
         del made.graph.node[:], made.graph.initializer[:], made.graph.value_info[:]
         made.graph.node.extend(reversed(kept))
-        made.graph.initializer.extend(numpy_helper.from_array(v, name) for name, v in self.held.items() if name in wanted)
+        made.graph.initializer.extend(
+            numpy_helper.from_array(v, name) for name, v in self.held.items() if name in wanted
+        )
         return made
 
 

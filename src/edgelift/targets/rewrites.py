@@ -35,9 +35,11 @@ class Rewrite:
 
     name: str
     removes: tuple[str, ...]
-    """The operators that are gone afterwards."""
+    """The operators that are gone afterwards; a mode behind the name is that alone."""
     makes: tuple[str, ...]
     """The operators that take their place."""
+    dialects: tuple[str, ...]
+    """`onnx`, and `tflite` where the result has a form in LiteRT."""
     what: str
     run: Callable[[Draft], int]
     """Changes a draft; how many places were changed."""
@@ -280,7 +282,12 @@ def _interleaved(draft: Draft, node: onnx.NodeProto) -> tuple[str, int, int] | N
         return None
     axes = draft.held.get(unsqueeze.input[1]) if unsqueeze.op_type == "Unsqueeze" else None
     channels = draft.channels(unsqueeze.input[0])
-    if axes is None or axes.tolist() != [2] or not channels or draft.channels(node.output[0]) not in (0, channels * sides[2]):
+    if (
+        axes is None
+        or axes.tolist() != [2]
+        or not channels
+        or draft.channels(node.output[0]) not in (0, channels * sides[2])
+    ):
         return None
     return str(unsqueeze.input[0]), channels, int(sides[2])
 
@@ -350,6 +357,35 @@ def _resize_lines(draft: Draft, node: onnx.NodeProto) -> tuple[NDArray[np.float6
     return lines, (-first, last)
 
 
+def _pad_as_concat(draft: Draft) -> int:
+    """Padding by the edge as what it is: its first and last rows, and then columns, joined to it as often as is said."""
+    count = 0
+    for node in draft.of("Pad"):
+        pads = draft.held.get(node.input[1])
+        edge = attributes_of(node).get("mode", b"constant") == b"edge" and len(node.input) < 4
+        if not edge or pads is None or pads.size != 8 or pads[[0, 1, 4, 5]].any():
+            continue
+        if pads.min() < 0 or pads.max() > MOST_COPIES:
+            continue
+        last, made = node.input[0], []
+        for axis in (2, 3):
+            parts = [last]
+            for side, (start, end) in ((0, (0, 1)), (4, (-1, np.iinfo(np.int64).max))):
+                if copies := int(pads[axis + side]):
+                    line = draft.fresh(node.output[0])
+                    limits = [draft.hold(np.array([value], np.int64), "line") for value in (start, end, axis)]
+                    made.append(helper.make_node("Slice", [last, *limits], [line]))
+                    parts = [*[line] * copies, *parts] if side == 0 else [*parts, *[line] * copies]
+            if len(parts) > 1:
+                last = draft.fresh(node.output[0])
+                made.append(helper.make_node("Concat", parts, [last], axis=axis))
+        if made:
+            made[-1].output[0] = node.output[0]
+            draft.replace(node, made)
+            count += 1
+    return count
+
+
 Taps = list[tuple[int, float]]
 
 
@@ -385,18 +421,21 @@ _KERNELS: dict[bytes, Callable[[float, dict[str, Any]], Taps]] = {
     b"cubic": _cubic,
 }
 
+BOTH = ("onnx", "tflite")
 EXACT = (
-    Rewrite("repeat-as-concat", ("Tile", "Expand", "Unsqueeze", "Reshape"), ("Concat", "Conv"),
+    Rewrite("repeat-as-concat", ("Tile", "Expand", "Unsqueeze", "Reshape"), ("Concat", "Conv"), BOTH,
             "copies of channels as a concatenation, or as a fixed convolution of 1 × 1", _repeat_as_concat),
-    Rewrite("resize-as-conv", ("Resize",), ("Pad", "Conv", "Concat", "DepthToSpace"),
+    Rewrite("resize-as-conv", ("Resize",), ("Pad edge", "Conv", "Concat", "DepthToSpace"), BOTH,
             "a resize by a whole factor as a fixed convolution and a pixel shuffle", _resize_as_conv),
-    Rewrite("transposed-as-shuffle", ("ConvTranspose",), ("Conv", "DepthToSpace"),
+    Rewrite("transposed-as-shuffle", ("ConvTranspose",), ("Conv", "DepthToSpace"), BOTH,
             "a transposed convolution as a convolution and a pixel shuffle", _transposed_as_shuffle),
-    Rewrite("crd-to-dcr", ("DepthToSpace CRD",), ("DepthToSpace", "Conv"),
+    Rewrite("crd-to-dcr", ("DepthToSpace CRD",), ("DepthToSpace", "Conv"), BOTH,
             "a pixel shuffle in the order CRD as one in DCR, by the order of the channels before it", _to_dcr),
-    Rewrite("prelu-as-relu", ("PRelu", "LeakyRelu"), ("Relu", "Neg", "Mul", "Sub"),
+    Rewrite("prelu-as-relu", ("PRelu", "LeakyRelu"), ("Relu", "Neg", "Mul", "Sub"), BOTH,
             "PReLU as ReLU of twice the channels, or as the difference of two ReLUs", _prelu_as_relu),
-    Rewrite("shuffle-as-transposed", ("DepthToSpace",), ("ConvTranspose",),
+    Rewrite("pad-as-concat", ("Pad edge",), ("Slice", "Concat"), ("onnx",),
+            "padding by the edge as a concatenation of its first and last rows and columns", _pad_as_concat),
+    Rewrite("shuffle-as-transposed", ("DepthToSpace", "DepthToSpace CRD"), ("ConvTranspose",), BOTH,
             "a pixel shuffle as a transposed convolution of zeros and ones", _shuffle_as_transposed),
 )  # fmt: skip
 """In the order in which they are applied."""

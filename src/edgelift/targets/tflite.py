@@ -36,7 +36,7 @@ VERSIONS = {
     ("CONV_2D", "int8"): 3, ("CONV_2D", "int16"): 4, ("ADD", "int8"): 2, ("ADD", "int16"): 3, ("CONCATENATION", "int8"): 2,
     ("CONCATENATION", "int16"): 3, ("DEPTH_TO_SPACE", "int8"): 2, ("DEQUANTIZE", "float16"): 3, ("QUANTIZE", "int16"): 2,
     ("PAD", "int8"): 2, ("MIRROR_PAD", "int8"): 2, ("MIRROR_PAD", "int16"): 3, ("LEAKY_RELU", "int16"): 2,
-    ("RELU", "int8"): 2, ("RELU", "int16"): 3,
+    ("RELU", "int8"): 2, ("RELU", "int16"): 3, ("TRANSPOSE_CONV", "int8"): 2,
 }  # fmt: skip
 """Of operators by the type of what goes in, where it is not 1."""
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from edgelift.core.errors import EngineError, EngineMissingError, RequestError
 from edgelift.io.bundle import Bundle
+from edgelift.io.tflite import read_graph
 from edgelift.runtime.ends import End, white_of
 from edgelift.runtime.engine import (
     Availability,
@@ -76,7 +77,7 @@ class LiteRTEngine:
             self._end(end) for end in (first.get_input_details()[0], first.get_output_details()[0])
         )
         self._idle.append(((), first))
-        if self._foreign:
+        if self._foreign or any(op.kind == "TRANSPOSE_CONV" for op in read_graph(bundle.data).operators):
             self.limits = self._found_limits(tuple(int(side) for side in first.get_input_details()[0]["shape"]))
         if options.samples == "float32" and self._made.dtype != np.float32:
             raise RequestError(f"{bundle.spec.name} gives pictures of 8 bits; it cannot run those of 16 bits")
@@ -141,7 +142,7 @@ class LiteRTEngine:
             raise EngineError(f"{self.spec.name}: {exc}") from exc
 
     def _found_limits(self, stated: tuple[int, ...]) -> Limits:
-        """What of sizes a file runs that another tool made: any, any of one picture at a time, or the one that it names."""
+        """What of sizes a file runs that names them somewhere inside: any, any of one picture at a time, or the one that it names."""
         m = self.spec.multiple_of
         trials = [(1, 32 * m, 48 * m, 3), (1, 33 * m, 47 * m, 3)]
         if not all(self._allocates(shape) for shape in trials):
