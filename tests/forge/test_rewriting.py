@@ -121,6 +121,6 @@ def test_a_rewrite_that_is_not_exact_is_not_written(
         return made, 1
 
     monkeypatch.setattr(rewriting, "apply", spoil)
-    with pytest.raises(BundleError, match="rewritten it differs by .* levels before rounding"):
+    with pytest.raises(BundleError, match=r"rewritten it differs by .* levels before rounding"):
         rewrite_bundle(hard, ["onnx-nnapi"], tmp_path / "easy.onnx")
     assert not (tmp_path / "easy.onnx").exists()

@@ -251,12 +251,13 @@ def problems(findings: list[Finding]) -> list[Finding]:
 # -- ONNX's operators as LiteRT's
 
 IN_LITERT: dict[str, tuple[str, ...]] = {
-    "Add": ("ADD",), "AveragePool": ("AVERAGE_POOL_2D",), "Clip": ("MINIMUM", "MAXIMUM"), "Concat": ("CONCATENATION",),
-    "Conv": ("CONV_2D", "DEPTHWISE_CONV_2D"), "ConvTranspose": ("TRANSPOSE_CONV",), "DepthToSpace": ("DEPTH_TO_SPACE",),
-    "DepthToSpace CRD": ("RESHAPE", "TRANSPOSE"), "Pad edge": ("MIRROR_PAD",), "Div": ("DIV",), "Exp": ("EXP",), "Expand": ("BROADCAST_TO",),
-    "GlobalAveragePool": ("MEAN",), "LeakyRelu": ("LEAKY_RELU",), "MatMul": ("BATCH_MATMUL",), "Max": ("MAXIMUM",),
-    "MaxPool": ("MAX_POOL_2D",), "Min": ("MINIMUM",), "Mul": ("MUL",), "Neg": ("NEG",), "PRelu": ("PRELU",),
-    "Pad": ("PAD", "MIRROR_PAD"), "Pow": ("POW",), "ReduceMean": ("MEAN",), "Relu": ("RELU",), "Reshape": ("RESHAPE",),
+    "Add": ("ADD",), "AveragePool": ("AVERAGE_POOL_2D",), "Clip": ("MINIMUM", "MAXIMUM"),
+    "Concat": ("CONCATENATION",), "Conv": ("CONV_2D", "DEPTHWISE_CONV_2D"), "ConvTranspose": ("TRANSPOSE_CONV",),
+    "DepthToSpace": ("DEPTH_TO_SPACE",), "DepthToSpace CRD": ("RESHAPE", "TRANSPOSE"), "Div": ("DIV",),
+    "Exp": ("EXP",), "Expand": ("BROADCAST_TO",), "GlobalAveragePool": ("MEAN",), "LeakyRelu": ("LEAKY_RELU",),
+    "MatMul": ("BATCH_MATMUL",), "Max": ("MAXIMUM",), "MaxPool": ("MAX_POOL_2D",), "Min": ("MINIMUM",),
+    "Mul": ("MUL",), "Neg": ("NEG",), "PRelu": ("PRELU",), "Pad": ("PAD", "MIRROR_PAD"), "Pad edge": ("MIRROR_PAD",),
+    "Pow": ("POW",), "ReduceMean": ("MEAN",), "Relu": ("RELU",), "Reshape": ("RESHAPE",),
     "Resize": ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"), "Round": ("ROUND",), "Sigmoid": ("LOGISTIC",),
     "Slice": ("STRIDED_SLICE",), "Softmax": ("SOFTMAX",), "SpaceToDepth": ("SPACE_TO_DEPTH",), "Split": ("SPLIT",),
     "Sqrt": ("SQRT",), "Squeeze": ("RESHAPE",), "Sub": ("SUB",), "Tanh": ("TANH",), "Tile": ("TILE",),

@@ -142,7 +142,7 @@ class LiteRTEngine:
             raise EngineError(f"{self.spec.name}: {exc}") from exc
 
     def _found_limits(self, stated: tuple[int, ...]) -> Limits:
-        """What of sizes a file runs that names them somewhere inside: any, any of one picture at a time, or the one that it names."""
+        """What a file runs that names sizes somewhere inside: any, any of one picture at a time, or the one it names."""
         m = self.spec.multiple_of
         trials = [(1, 32 * m, 48 * m, 3), (1, 33 * m, 47 * m, 3)]
         if not all(self._allocates(shape) for shape in trials):
