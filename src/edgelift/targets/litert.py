@@ -16,6 +16,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any, ClassVar
 
 import numpy as np
@@ -48,8 +49,13 @@ class LiteRTTarget:
     @classmethod
     def missing(cls) -> str:
         """See `Target.missing`."""
-        found = importlib.util.find_spec("ai_edge_litert") is not None
-        return "" if found else "LiteRT is not installed; pip install 'edgelift[litert]'"
+        if importlib.util.find_spec("ai_edge_litert") is None:
+            return "LiteRT is not installed; pip install 'edgelift[litert]'"
+        try:
+            import_module("ai_edge_litert.schema_py_generated")  # brings flatbuffers
+        except ImportError as exc:
+            return f"LiteRT is installed in part ({exc}); pip install --force-reinstall 'edgelift[litert]'"
+        return ""
 
     @classmethod
     def problems(cls, source: Source) -> list[str]:
