@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.reference
 import pytest
 from onnx import helper, numpy_helper
 
@@ -14,10 +15,11 @@ from edgelift.core.errors import BundleError, OutputError, RequestError
 from edgelift.forge import rewriting
 from edgelift.forge.compile import Order, checked, converted
 from edgelift.forge.gate import enlarge
-from edgelift.forge.rewriting import rewrite_bundle
+from edgelift.forge.rewriting import approximate_bundle, rewrite_bundle
 from edgelift.io.bundle import Bundle, read_bundle, write_bundle
 from edgelift.runtime.engine import Options
 from edgelift.runtime.engines import availability, open_engine
+from edgelift.targets.resize_conv import resize_conv
 from edgelift.targets.rewrites import Rewrite
 
 HERE = [found.engine for found in availability() if not found.problem]
@@ -124,3 +126,41 @@ def test_a_rewrite_that_is_not_exact_is_not_written(
     with pytest.raises(BundleError, match=r"rewritten it differs by .* levels before rounding"):
         rewrite_bundle(hard, ["onnx-nnapi"], tmp_path / "easy.onnx")
     assert not (tmp_path / "easy.onnx").exists()
+
+
+def test_resize_and_convolution_come_near_a_transposed_convolution(hard: Bundle, tmp_path: Path) -> None:
+    parity, count = approximate_bundle(hard, tmp_path / "near.onnx")
+    made = read_bundle(tmp_path / "near.onnx")
+    assert count == 1
+    kinds = [node.op_type for node in made.graph().graph.node]
+    assert (kinds.count("ConvTranspose"), kinds.count("Resize")) == (0, 2)
+    assert made.spec.training["rewritten"]["places"] == {"transposed-as-resize": 1}
+    assert made.spec.halo is None, "the resize looks further"
+    assert parity.psnr_to_parent is not None
+    assert parity.psnr_to_parent > 15, (
+        "a random transposed convolution is far from a smooth enlargement, but it is not lost"
+    )
+
+
+def test_an_enlargement_that_is_smooth_is_found(tmp_path: Path) -> None:
+    """A transposed convolution that is bilinear resize but at the borders, so that the best fit is known."""
+    line = np.array([0.25, 0.75, 0.75, 0.25], np.float32)
+    weight = np.einsum("a,b,io->ioab", line, line, np.eye(2, dtype=np.float32))
+    node = helper.make_node("ConvTranspose", ["x", "w"], ["y"], strides=[2, 2], pads=[1, 1, 1, 1])
+    ends = [helper.make_tensor_value_info(name, 1, ["n", 2, f"{name}h", f"{name}w"]) for name in ("x", "y")]
+    graph = helper.make_graph([node], "g", ends[:1], ends[1:], [numpy_helper.from_array(weight, "w")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    made, count = resize_conv(model)
+    assert count == 1
+    x = np.random.default_rng(0).normal(0, 1, (1, 2, 20, 20)).astype(np.float32)
+    before, after = (
+        np.asarray(onnx.reference.ReferenceEvaluator(each).run(None, {"x": x})[0])[:, :, 6:-6, 6:-6]
+        for each in (model, made)
+    )
+    assert np.abs(before - after).max() < 0.02 * before.std()
+
+
+def test_nothing_to_approximate_is_said(plain_bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="plain has no transposed convolution that a resize can stand for"):
+        approximate_bundle(read_bundle(plain_bundle), tmp_path / "a.onnx")
+    assert not (tmp_path / "a.onnx").exists()

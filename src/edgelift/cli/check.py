@@ -30,6 +30,14 @@ def check(
     rewrite: Annotated[
         bool, typer.Option("--rewrite", help="Write the network with other operators, where these give the same.")
     ] = False,
+    resize_conv: Annotated[
+        bool,
+        typer.Option(
+            "--resize-conv",
+            help="With --rewrite: resize and convolution for transposed convolutions alone, which is not the same and needs "
+            "fine-tuning.",
+        ),
+    ] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="With --rewrite: the bundle to write.")] = None,
     variant: Annotated[str | None, typer.Option(help="Of a supernet: the network that is taken.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
@@ -42,8 +50,12 @@ def check(
 
     if rewrite != (output is not None):
         raise RequestError("--rewrite and -o FILE.onnx belong together: say both, or neither")
+    if resize_conv and not rewrite:
+        raise RequestError("--resize-conv is a way to rewrite; say --rewrite -o FILE.onnx with it")
     bundle, names = read_model(find_bundle(model)), named(target or ())
-    if rewrite and output is not None:
+    if resize_conv and output is not None:
+        _approximate(bundle, output, variant, overwrite)
+    elif rewrite and output is not None:
         _rewrite(bundle, names, output, variant, overwrite, json_)
     else:
         _check(bundle, names, bool(target), variant, json_)
@@ -102,4 +114,20 @@ def _rewrite(bundle: Bundle, names: list[str], output: Path, variant: str | None
     typer.echo(
         f"{output}: the same function; on random pictures it differs by at most {made.core_difference:.2g} of 255 before "
         f"rounding, and in {made.differing:.2%} of the samples by one level after it"
+    )
+
+
+def _approximate(bundle: Bundle, output: Path, variant: str | None, overwrite: bool) -> None:
+    from edgelift.forge.rewriting import approximate_bundle
+
+    parity, count = approximate_bundle(bundle, output, variant=variant, overwrite=overwrite)
+    near = "the same bits" if parity.psnr_to_parent is None else f"{parity.psnr_to_parent:.2f} dB"
+    typer.echo(
+        f"{output}: {count} × resize and convolution for a transposed convolution; {near} from the network as it was, "
+        f"{0.0 - round(parity.loss, 2):+.2f} dB against the truth (drawn scenes)"
+    )
+    typer.echo(
+        "It is another function and has to be fine-tuned: in PyTorch put nn.Upsample(scale_factor=stride, mode='bilinear') and "
+        "nn.Conv2d in the place of each nn.ConvTranspose2d, start it with the weights 'resize-conv/…' of this file and all else "
+        "as it was, train for a tenth of the steps at a tenth of the rate, export to ONNX, then: edgelift import"
     )

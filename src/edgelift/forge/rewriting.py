@@ -15,11 +15,14 @@ from onnx import TensorProto, helper
 from edgelift.core.errors import BundleError, OutputError, RequestError
 from edgelift.core.spec import ModelSpec
 from edgelift.forge.compile import checked, one_network
+from edgelift.forge.gate import Parity, measured
+from edgelift.forge.tiles import proofs
 from edgelift.io.bundle import CORE_OUT, Bundle, write_bundle
 from edgelift.runtime.engines.onnxruntime import open_exact
+from edgelift.targets.resize_conv import resize_conv
 from edgelift.targets.rewrites import EXACT, Rewrite, apply
 
-__all__ = ["CLOSE", "Rewritten", "rewrite_bundle"]
+__all__ = ["CLOSE", "Rewritten", "approximate_bundle", "rewrite_bundle"]
 
 CLOSE = 0.01
 """Levels of 0 … 255 that the rewritten core may differ by before it is rounded: what other orders of sums cost."""
@@ -52,13 +55,7 @@ def rewrite_bundle(
     Raises `RequestError` where there is nothing to rewrite, or the network is not a float one; `BundleError` where the result
     is not the same function; `OutputError` where `output` exists.
     """
-    if output.suffix != ".onnx":
-        raise RequestError(f"{output}: a rewritten network is a bundle; name a file that ends in .onnx")
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output}: exists already; remove it, or say --overwrite (overwrite=True)")
-    parent = one_network(bundle, variant)
-    if parent.spec.bits != "float":
-        raise RequestError(f"{parent.spec.name} is {parent.spec.bits}; rewrite its float parent and quantise that")
+    parent = _parent(bundle, output, variant, overwrite)
     model, done = _rewritten(parent, accelerators)
     if not done:
         raise RequestError(
@@ -74,6 +71,38 @@ def rewrite_bundle(
     facts = _facts(parent.spec, output.stem, done)
     made = write_bundle(model, facts, output, overwrite=overwrite)
     return Rewritten(made, done, core, most, share)
+
+
+def approximate_bundle(
+    bundle: Bundle, output: Path, *, variant: str | None = None, overwrite: bool = False
+) -> tuple[Parity, int]:
+    """Write `bundle` with resize and convolution in the place of transposed convolutions, a start for fine-tuning; how near it
+    is, and in how many places. Raises `RequestError` where there are none, `OutputError` where `output` exists."""
+    parent = _parent(bundle, output, variant, overwrite)
+    model, count = resize_conv(parent.graph())
+    if not count:
+        raise RequestError(
+            f"{parent.spec.name} has no transposed convolution that a resize can stand for: one of one group, whose result is "
+            "stride times as large; nothing is written"
+        )
+    spec = replace(
+        parent.spec, name=output.stem, architecture="foreign", config={}, quality={}, halo=None,
+        training={**parent.spec.training, "rewritten": {"of": parent.spec.name, "places": {"transposed-as-resize": count}}},
+    )  # fmt: skip
+    made = write_bundle(model, spec, output, overwrite=overwrite)
+    return measured(made, parent, proofs(None, parent.spec, 1), "drawn", rounds=1), count
+
+
+def _parent(bundle: Bundle, output: Path, variant: str | None, overwrite: bool) -> Bundle:
+    """The network to rewrite. Raises `RequestError` and `OutputError` for what cannot be written."""
+    if output.suffix != ".onnx":
+        raise RequestError(f"{output}: a rewritten network is a bundle; name a file that ends in .onnx")
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output}: exists already; remove it, or say --overwrite (overwrite=True)")
+    parent = one_network(bundle, variant)
+    if parent.spec.bits != "float":
+        raise RequestError(f"{parent.spec.name} is {parent.spec.bits}; rewrite its float parent and quantise that")
+    return parent
 
 
 def _rewritten(parent: Bundle, accelerators: Sequence[str]) -> tuple[onnx.ModelProto, dict[Rewrite, int]]:
