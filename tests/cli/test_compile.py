@@ -142,6 +142,11 @@ def test_files_of_other_tools_run_and_are_imported(
         assert (said.code, said.err) == (0, "")
         results.append(out.read_bytes())
     assert results[0] == results[1] == results[2], "tile by tile as in one piece, with facts as without"
+    if "fixed" in form:
+        said = edgelift("upscale", picture, "-m", ours, "-o", tmp_path / "x.png", "--tile", "10x10")
+        assert said.code == 2
+        assert "ours runs windows of 20×24 only, not of 10×10; leave the tile out" in said.err
+        assert not (tmp_path / "x.png").exists()
 
 
 @WITH_LITERT
