@@ -130,9 +130,11 @@ def parity(
 
 def _make(model: str, order: Order, output: Path, overwrite: bool, force: bool) -> None:
     from edgelift.forge.compile import compile_bundle
-    from edgelift.io.bundle import find_bundle, read_bundle
+    from edgelift.io.bundle import find_bundle
+    from edgelift.io.compiled import read_model
 
-    bundle = read_bundle(find_bundle(model))
+    bundle = read_model(find_bundle(model))
+    bundle.graph()  # of a compiled file this says what is needed instead
     parity = compile_bundle(
         bundle, order, output, overwrite=overwrite, force=force, report=lambda words: typer.echo(words, err=True)
     )

@@ -21,15 +21,16 @@ from edgelift.io.activations import activation_bytes
 from edgelift.io.blocks import core_model, with_core
 from edgelift.io.bundle import Bundle, parse_bundle
 from edgelift.io.compiled import parse_compiled
+from edgelift.io.tflite import read_graph
 from edgelift.runtime.engines.onnxruntime import open_exact
 from edgelift.shrink import calibrate, quantize
 from edgelift.shrink.half import halved
 from edgelift.shrink.learnt import on_learnt_ranges
 from edgelift.shrink.relu_only import conv_macs, relu_only
 from edgelift.targets.base import PRECISIONS, Source, Target, load_target
-from edgelift.targets.portability import Finding, check
+from edgelift.targets.portability import Finding, check, check_kinds
 
-__all__ = ["Order", "checked", "compile_bundle", "converted", "one_network"]
+__all__ = ["Order", "checked", "compile_bundle", "converted", "one_network", "write_files"]
 
 PROOFS = 20
 """Pictures of a folder that are compared."""
@@ -91,7 +92,7 @@ def compile_bundle(
     source = replace(source, spec=replace(source.spec, quality={"parity": parity.facts()}))
     files = target.compile(source)
     parity = replace(parity, bytes=size_of(parse_compiled(files, str(path))))
-    _write({places[suffix]: data for suffix, data in reversed(files.items())} | {places[".json"]: _json(parity)})
+    write_files({places[suffix]: data for suffix, data in reversed(files.items())} | {places[".json"]: _json(parity)})
     return parity
 
 
@@ -119,7 +120,10 @@ def _demand(target: type[Target], source: Source) -> None:
 
 
 def checked(bundle: Bundle, accelerator: str, variant: str | None = None) -> list[Finding]:
-    """The operators of `bundle` on that accelerator; see `targets.portability.check`."""
+    """The operators of `bundle`, or of a `.tflite` file, on that accelerator; see `targets.portability.check`."""
+    if bundle.form == "litert":
+        kinds = [op.kind for op in read_graph(bundle.data).operators]
+        return check_kinds([kind for kind in kinds if kind != "DEQUANTIZE"], bundle.spec.bits, accelerator)
     return check(_source(one_network(bundle, variant), Order(), load_target("onnx")), accelerator)
 
 
@@ -249,8 +253,8 @@ def _json(parity: Parity) -> bytes:
     return (json.dumps(parity.document(), indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def _write(files: dict[Path, bytes]) -> None:
-    """All of `files`, each beside its name first; they get their names when all are complete, in order."""
+def write_files(files: dict[Path, bytes]) -> None:
+    """All of `files`, each beside its name first; they get their names when all are complete, in order. Raises `OutputError`."""
     scratch: dict[Path, str] = {}
     try:
         for path, data in files.items():

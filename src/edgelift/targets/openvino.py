@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
 
-from edgelift.core.errors import EngineError
+from edgelift.core.errors import EngineError, EngineMissingError
 from edgelift.targets.base import Files, Source
 
 __all__ = ["OpenVINOTarget"]
@@ -46,8 +46,12 @@ class OpenVINOTarget:
         """See `Target.compile`."""
         # OpenVINO reports its use over the network from a forked process; without that package it does not.
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None means: not to be imported
-        import openvino
-
+        try:
+            import openvino
+        except (ImportError, OSError) as exc:
+            raise EngineMissingError(
+                f"OpenVINO is installed, but does not start ({exc}); pip install --force-reinstall 'edgelift[openvino]'"
+            ) from exc
         with tempfile.TemporaryDirectory(prefix="edgelift-") as folder:
             place = Path(folder) / "model.xml"
             try:
