@@ -26,6 +26,7 @@ from edgelift.cli import (
     plan,
     profile,
     score,
+    toolchain,
     train,
     upscale,
 )
@@ -77,6 +78,7 @@ app.command("import")(import_.import_)
 app.command("targets")(compile.targets)
 app.command("quantize")(compile.quantize)
 app.command("compile")(compile.compile_model)
+app.add_typer(toolchain.app, name="toolchain")
 app.command("parity")(compile.parity)
 app.command("check")(check.check)
 

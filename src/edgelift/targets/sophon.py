@@ -1,0 +1,151 @@
+"""SOPHON BM1684X: a `.bmodel` for the vendor's cards, made by tpu-mlir in its own environment (`edgelift toolchain`).
+
+It takes uint8 pictures, 1 × h × w × 3, and gives uint8 blocks, 1 × H × W × 3b², as an engine does. It holds one network for
+each size of window; the chip runs no other. Precisions: float is F32, fp16 is F16, bf16 is BF16, int8 is INT8 in the
+ranges of the graph. The facts, with what each window takes by the compiler's cycle model, stand behind the vendor's part.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+from edgelift.core.errors import EngineError, RequestError
+from edgelift.core.spec import ModelSpec
+from edgelift.targets.base import Files, Source
+from edgelift.targets.sophon_graph import MAX_OPSET, static_model
+from edgelift.toolchain.bmodel import undated, with_facts
+from edgelift.toolchain.cycles import Cycles, parse_cycles
+from edgelift.toolchain.sophon import SOPHON, tool
+from edgelift.toolchain.worker import Worker
+
+__all__ = ["Built", "SophonTarget", "built"]
+
+QUANTIZE = {"float": "F32", "bf16": "BF16", "fp16": "F16", "int8": "INT8"}
+OPERATORS = (
+    "Add", "Clip", "Concat", "Conv", "ConvTranspose", "Cast", "DepthToSpace", "DequantizeLinear", "Div", "Gemm",
+    "GlobalAveragePool", "Identity", "LeakyRelu", "MatMul", "Mul", "PRelu", "Pad", "QuantizeLinear", "ReduceMean", "Relu",
+    "Reshape", "Resize", "Sigmoid", "Slice", "Split", "Sub", "Tanh", "Transpose",
+)  # fmt: skip
+"""That the compiler was seen to take. It takes more; what it does not take it says itself."""
+KEPT = 4
+"""Files that are kept to be made again with other facts."""
+
+
+class SophonTarget:
+    """See the module's text."""
+
+    name: ClassVar[str] = "bm1684x"
+    suffix: ClassVar[str] = ".bmodel"
+    static: ClassVar[bool] = True
+    precisions: ClassVar[tuple[str, ...]] = tuple(QUANTIZE)
+    about: ClassVar[str] = "SOPHON BM1684X (.bmodel), one network for each size of window"
+
+    @classmethod
+    def missing(cls) -> str:
+        """See `Target.missing`."""
+        state = SOPHON.state()
+        return "" if state.kind == "ready" else f"{SOPHON.title}: {state.words}"
+
+    @classmethod
+    def problems(cls, source: Source) -> list[str]:
+        """See `Target.problems`."""
+        found = []
+        if source.spec.halo is None:
+            found.append("it sees the whole picture, and a .bmodel has windows of fixed sizes")
+        if (opset := max(each.version for each in source.core.opset_import)) > MAX_OPSET:
+            found.append(f"its graph is of opset {opset}, the compiler reads up to {MAX_OPSET}")
+        kinds = dict.fromkeys(node.op_type for node in source.core.graph.node)
+        wrong = [kind for kind in kinds if kind not in OPERATORS]
+        return [*found, *(f"the operator {kind!r} was not tried; there are {', '.join(OPERATORS)}" for kind in wrong)]
+
+    @classmethod
+    def compile(cls, source: Source) -> Files:
+        """See `Target.compile`. Raises `RequestError` where `problems` has something to say, `EngineMissingError`."""
+        SOPHON.demand()
+        if found := cls.problems(source):
+            raise RequestError(f"bm1684x cannot take {source.spec.name}: {'; '.join(found)}")
+        made = built(source)
+        return {cls.suffix: with_facts(made.model, _with_cycles(source, made.cycles).metadata())}
+
+
+def _with_cycles(source: Source, cycles: tuple[Cycles, ...]) -> ModelSpec:
+    """The facts with sizes of windows, and seconds and bytes of each."""
+    spec = source.spec
+    windows = [[*size, each.seconds] for size, each in zip(source.sizes, cycles, strict=True)]
+    stated = {**spec.training.get("compiled", {}), "windows": windows}
+    return replace(spec, training={**spec.training, "compiled": stated})
+
+
+@dataclass(frozen=True)
+class Built:
+    """What the compiler gave."""
+
+    model: bytes
+    cycles: tuple[Cycles, ...]
+    """Of each size, in their order."""
+
+
+def built(source: Source) -> Built:
+    """`source` compiled, without facts: all its sizes in one file. Raises `EngineError` with the compiler's reason."""
+    quantised: dict[str, Any] = source.spec.training.get("quantised", {})
+    options = ["--quantize", QUANTIZE[source.spec.bits], "--processor", "bm1684x", "--quant_input", "--quant_output"]
+    if source.spec.bits == "int8":
+        options += [] if quantised.get("symmetric") else ["--asymmetric"]
+    else:
+        options += ["--quant_input_int8", "--quant_output_int8"]
+    models = [static_model(source, size) for size in source.sizes]
+    job = tuple((each.name, each.graph.SerializeToString(deterministic=True), each.ranges) for each in models)
+    return _built(job, tuple(options))
+
+
+@lru_cache(maxsize=KEPT)
+def _built(job: tuple[tuple[str, bytes, str], ...], options: tuple[str, ...]) -> Built:
+    with tempfile.TemporaryDirectory(prefix="edgelift-") as folder, Worker(SOPHON) as worker:
+        place, files, cycles = Path(folder), list[Path](), list[Cycles]()
+        for name, graph, ranges in job:
+            (place / f"{name}.onnx").write_bytes(graph)
+            (place / "ranges").write_text(ranges, encoding="utf-8")
+            _tool(
+                worker,
+                place,
+                "model_transform.py",
+                "--model_name",
+                name,
+                "--model_def",
+                f"{name}.onnx",
+                "--mlir",
+                f"{name}.mlir",
+            )
+            _tool(
+                worker, place, "model_deploy.py", "--mlir", f"{name}.mlir", *options, "--calibration_table", "ranges",
+                "--model", f"{name}.bmodel",
+            )  # fmt: skip
+            files.append(place / f"{name}.bmodel")
+            cycles.append(
+                parse_cycles((place / "compiler_profile_0.txt").read_text(encoding="utf-8", errors="replace"))
+            )
+        return Built(undated(_joined(place, files)), tuple(cycles))
+
+
+def _tool(worker: Worker, place: Path, program: str, *arguments: str) -> None:
+    worker.ask("tool", program=tool(program), arguments=arguments, folder=str(place))
+
+
+def _joined(place: Path, files: list[Path]) -> bytes:
+    """One file of all of them."""
+    try:
+        if len(files) == 1:
+            return files[0].read_bytes()
+        out = place / "joined.bmodel"
+        command = [tool("model_tool"), "--combine", *map(str, files), "-o", str(out)]
+        done = subprocess.run(command, env=SOPHON.environment(), cwd=place, capture_output=True, text=True, check=False)
+        if done.returncode or not out.exists():
+            raise EngineError(f"model_tool cannot join windows: {(done.stderr or done.stdout).strip()[-300:]}")
+        return out.read_bytes()
+    except OSError as exc:
+        raise EngineError(f"the compiler gave no file, and no reason ({exc.strerror})") from exc
