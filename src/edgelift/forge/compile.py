@@ -33,8 +33,8 @@ __all__ = ["Order", "checked", "compile_bundle", "converted", "one_network"]
 
 PROOFS = 20
 """Pictures of a folder that are compared."""
-STATIC_PIXELS = 1 << 16
-"""Pixels that are compared at most where windows are of fixed sizes: a simulator needs a minute or two for so many."""
+STATIC_PIXELS = 1 << 15
+"""Pixels that are compared at most where windows are of fixed sizes: a simulator needs a minute for so many."""
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,15 @@ class Upscaler:
         planner, multiple = self.planner(dtype), self.model.spec.multiple_of
         halo, overlap = sharing(self._merge, self._overlap, self.model.spec.halo)
         kind = self._kind(layers, dtype)
-        if self._engine("uint8").limits.shapes or (isinstance(self._tile, str) and self._merge == "crop"):
+        shapes = self._engine("uint8").limits.shapes
+        if shapes and not isinstance(self._tile, str):
+            if self._tile not in shapes:
+                listed = ", ".join(f"{h}x{w}" for h, w in shapes)
+                raise RequestError(
+                    f"{self.name} runs windows of {listed} only, got a tile of {self._tile[0]}x{self._tile[1]}"
+                )
+            return replace(plan(height, width, self._tile, halo, multiple, overlap), variant=self.model.spec.widest)
+        if shapes or (isinstance(self._tile, str) and self._merge == "crop"):
             tile = planner.tile(height, width, **kind, fixed=self._merge != "crop")
             return replace(plan(height, width, tile, halo, multiple, overlap), variant=self.model.spec.widest)
         if isinstance(self._tile, str):  # blended results depend on the tile, which must not depend on measurements

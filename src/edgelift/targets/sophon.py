@@ -7,12 +7,15 @@ ranges of the graph. The facts, with what each window takes by the compiler's cy
 
 from __future__ import annotations
 
+import json
 import subprocess
 import tempfile
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
+
+import onnx
 
 from edgelift.core.errors import EngineError, RequestError
 from edgelift.core.spec import ModelSpec
@@ -23,7 +26,7 @@ from edgelift.toolchain.cycles import Cycles, parse_cycles
 from edgelift.toolchain.sophon import SOPHON, tool
 from edgelift.toolchain.worker import Worker
 
-__all__ = ["Built", "SophonTarget", "built"]
+__all__ = ["Built", "Compiler", "SophonTarget", "built", "planned"]
 
 QUANTIZE = {"float": "F32", "bf16": "BF16", "fp16": "F16", "int8": "INT8"}
 OPERATORS = (
@@ -93,59 +96,87 @@ class Built:
 def built(source: Source) -> Built:
     """`source` compiled, without facts: all its sizes in one file. Raises `EngineError` with the compiler's reason."""
     quantised: dict[str, Any] = source.spec.training.get("quantised", {})
-    options = ["--quantize", QUANTIZE[source.spec.bits], "--processor", "bm1684x", "--quant_input", "--quant_output"]
-    if source.spec.bits == "int8":
-        options += [] if quantised.get("symmetric") else ["--asymmetric"]
-    else:
-        options += ["--quant_input_int8", "--quant_output_int8"]
+    options = _options(source.spec.bits, symmetric=bool(quantised.get("symmetric")))
     models = [static_model(source, size) for size in source.sizes]
-    job = tuple((each.name, each.graph.SerializeToString(deterministic=True), each.ranges) for each in models)
-    return _built(job, tuple(options))
+    return _built(tuple((m.name, m.graph.SerializeToString(deterministic=True), m.ranges) for m in models), options)
+
+
+def _options(bits: str, *, symmetric: bool = True, pictures: bool = True) -> tuple[str, ...]:
+    """Arguments of model_deploy.py. `pictures`: both ends are bytes."""
+    found = ["--quantize", QUANTIZE[bits], "--processor", "bm1684x", "--quant_input", "--quant_output"]
+    if bits == "int8":
+        found += [] if symmetric else ["--asymmetric"]
+    elif pictures:
+        found += ["--quant_input_int8", "--quant_output_int8"]
+    return tuple(found)
 
 
 @lru_cache(maxsize=KEPT)
 def _built(job: tuple[tuple[str, bytes, str], ...], options: tuple[str, ...]) -> Built:
-    with tempfile.TemporaryDirectory(prefix="edgelift-") as folder, Worker(SOPHON) as worker:
-        place, files, cycles = Path(folder), list[Path](), list[Cycles]()
-        for name, graph, ranges in job:
-            (place / f"{name}.onnx").write_bytes(graph)
-            (place / "ranges").write_text(ranges, encoding="utf-8")
-            _tool(
-                worker,
-                place,
-                "model_transform.py",
-                "--model_name",
-                name,
-                "--model_def",
-                f"{name}.onnx",
-                "--mlir",
-                f"{name}.mlir",
+    with Compiler() as compiler:
+        made = [compiler.compile(*one, options) for one in job]
+        return Built(undated(compiler.joined([file for file, _ in made])), tuple(cycles for _, cycles in made))
+
+
+class Compiler:
+    """The vendor's programs in one process, which loads what they need once. Used in a `with` block."""
+
+    def __init__(self) -> None:
+        self._worker = Worker(SOPHON)
+        self._scratch = tempfile.TemporaryDirectory(prefix="edgelift-")
+        self._folder = Path(self._scratch.name)
+
+    def compile(self, name: str, graph: bytes, ranges: str, options: tuple[str, ...]) -> tuple[Path, Cycles]:
+        """A file of one static ONNX `graph`, and what it takes. Raises `EngineError` with the compiler's reason."""
+        place = self._folder
+        (place / f"{name}.onnx").write_bytes(graph)
+        (place / "ranges").write_text(ranges, encoding="utf-8")
+        self._tool("model_transform.py", "--model_name", name, "--model_def", f"{name}.onnx", "--mlir", f"{name}.mlir")
+        more = ("--calibration_table", "ranges", "--model", f"{name}.bmodel")
+        self._tool("model_deploy.py", "--mlir", f"{name}.mlir", *options, *more)
+        try:
+            profile = (place / "compiler_profile_0.txt").read_text(encoding="utf-8", errors="replace")
+            places = json.loads((place / name / "tensor_location.json").read_bytes())
+            tensors = {row["file-line"]: [end["name"] for end in row["results"] if end] for row in places}
+        except (OSError, ValueError, LookupError, TypeError) as exc:
+            raise EngineError(f"the compiler gave no profile of {name} that can be read ({exc})") from exc
+        return place / f"{name}.bmodel", parse_cycles(profile, tensors)
+
+    def _tool(self, program: str, *arguments: str) -> None:
+        self._worker.ask("tool", program=tool(program), arguments=arguments, folder=str(self._folder))
+
+    def joined(self, files: list[Path]) -> bytes:
+        """One file of all of them."""
+        try:
+            if len(files) == 1:
+                return files[0].read_bytes()
+            out = self._folder / "joined.bmodel"
+            command = [tool("model_tool"), "--combine", *map(str, files), "-o", str(out)]
+            done = subprocess.run(
+                command, env=SOPHON.environment(), cwd=self._folder, capture_output=True, text=True, check=False
             )
-            _tool(
-                worker, place, "model_deploy.py", "--mlir", f"{name}.mlir", *options, "--calibration_table", "ranges",
-                "--model", f"{name}.bmodel",
-            )  # fmt: skip
-            files.append(place / f"{name}.bmodel")
-            cycles.append(
-                parse_cycles((place / "compiler_profile_0.txt").read_text(encoding="utf-8", errors="replace"))
-            )
-        return Built(undated(_joined(place, files)), tuple(cycles))
+            if done.returncode or not out.exists():
+                raise EngineError(f"model_tool cannot join windows: {(done.stderr or done.stdout).strip()[-300:]}")
+            return out.read_bytes()
+        except OSError as exc:
+            raise EngineError(f"the compiler gave no file, and no reason ({exc.strerror})") from exc
+
+    def close(self) -> None:
+        """End the process."""
+        self._worker.close()
+        self._scratch.cleanup()
+
+    def __enter__(self) -> Compiler:
+        return self
+
+    def __exit__(self, *why: object) -> None:
+        self.close()
 
 
-def _tool(worker: Worker, place: Path, program: str, *arguments: str) -> None:
-    worker.ask("tool", program=tool(program), arguments=arguments, folder=str(place))
-
-
-def _joined(place: Path, files: list[Path]) -> bytes:
-    """One file of all of them."""
-    try:
-        if len(files) == 1:
-            return files[0].read_bytes()
-        out = place / "joined.bmodel"
-        command = [tool("model_tool"), "--combine", *map(str, files), "-o", str(out)]
-        done = subprocess.run(command, env=SOPHON.environment(), cwd=place, capture_output=True, text=True, check=False)
-        if done.returncode or not out.exists():
-            raise EngineError(f"model_tool cannot join windows: {(done.stderr or done.stdout).strip()[-300:]}")
-        return out.read_bytes()
-    except OSError as exc:
-        raise EngineError(f"the compiler gave no file, and no reason ({exc.strerror})") from exc
+def planned(compiler: Compiler, graph: onnx.ModelProto, bits: str, *, pictures: bool = True) -> Cycles:
+    """What a static `graph` takes in `bits`, without a file. In whole numbers every tensor has the same range, since time
+    does not depend on it. `pictures`: both ends are bytes. Raises `EngineError` with the compiler's reason."""
+    names = [value.name for value in graph.graph.input]
+    names += [f"{name}_{node.op_type}" for node in graph.graph.node for name in node.output]
+    ranges = "".join(f"{name} 255 {0 if pictures else -255} 255\n" for name in names)
+    return compiler.compile("planned", graph.SerializeToString(), ranges, _options(bits, pictures=pictures))[1]

@@ -7,6 +7,7 @@ command, when it starts and ends in cycles, and for moves the direction and byte
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -34,6 +35,8 @@ class Operation:
     """… and of the memory mover; they run side by side."""
     bytes: int
     """Moved between the card's memory and the processor."""
+    tensors: tuple[str, ...] = ()
+    """What it makes, as the compiler calls it: the graph's name and operator, relu_1_Relu."""
 
     @property
     def kind(self) -> str:
@@ -56,8 +59,11 @@ class Cycles:
         return sum(operation.bytes for operation in self.operations)
 
 
-def parse_cycles(text: str) -> Cycles:
-    """Read a profile. Raises `EngineError` where it is none, or one of a form that is not known."""
+def parse_cycles(text: str, tensors: Mapping[int, Sequence[str]] = {}) -> Cycles:
+    """Read a profile. `tensors`: number of an operation -> names of what it makes.
+
+    Raises `EngineError` where it is none, or one of a form that is not known.
+    """
     total = TOTAL.search(text)
     rows = [
         _Row(m[1], m[2].startswith("GDMA"), int(m[3]), int(m[4]) + 1, int(m[5]), int(m[7] or 0))
@@ -76,6 +82,7 @@ def parse_cycles(text: str) -> Cycles:
         Operation(
             name, shares[name] * cycle, cycle * sum(row.took for row in own if not row.moves),
             cycle * sum(row.took for row in own if row.moves), sum(row.size for row in own),
+            tuple(tensors.get(int(number), ()) if (number := name.rpartition("_")[2]).isdecimal() else ()),
         )
         for name, own in found.items()
     )  # fmt: skip

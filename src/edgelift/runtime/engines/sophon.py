@@ -30,6 +30,8 @@ class SimulatorEngine(BModelEngine):
 
     name: ClassVar[str] = "sophon-simulator"
     forms: ClassVar[tuple[str, ...]] = ("sophon",)
+    simulated: ClassVar[bool] = True
+    """What its runs take says nothing; what the file states holds for the chip."""
     remark: ClassVar[str] = "run bit by bit on the simulator; the time is the compiler's cycle model"
 
     def __init__(self, bundle: Bundle, options: Options) -> None:
