@@ -85,9 +85,9 @@ class CycleEngine:
             self._known[height, width] = self.plan(self.graph(height, width))
         return self._known[height, width]
 
-    def plan(self, graph: onnx.ModelProto, *, pictures: bool = True) -> Cycles:
-        """Of any static graph. Raises `EngineError`."""
-        return planned(self._compiler, graph, BITS[self.precision], pictures=pictures)
+    def plan(self, graph: onnx.ModelProto, ends: str = "bytes") -> Cycles:
+        """Of any static graph; `ends`: see `targets.sophon.planned`. Raises `EngineError`."""
+        return planned(self._compiler, graph, BITS[self.precision], ends)
 
     def run(self, batch: NDArray[Any], variant: int, out: NDArray[Any]) -> None:
         """Let the time of `batch` pass; `out` is left as it is. The chip runs one window after the other."""
@@ -99,7 +99,7 @@ class CycleEngine:
         if "image" in inputs:
             _, height, width, _ = inputs["image"].shape
             return _Probe(self, self.cycles(height, width), count)
-        return _Probe(self, self.plan(_static(graph, inputs), pictures=False), count)
+        return _Probe(self, self.plan(_static(graph, inputs), "own"), count)
 
     def close(self) -> None:
         """End the compiler."""

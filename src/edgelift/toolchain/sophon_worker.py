@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import os
 import runpy
+import signal
 import sys
 import traceback
 from typing import Any
 
 
-def main(root: str) -> None:
-    """Answer requests from standard input until it ends."""
+def main(root: str, lifeline: int) -> None:
+    """Answer requests from standard input until it ends; `lifeline`: a pipe that ends with edgelift."""
+    watch(lifeline)
     sys.path.append(os.path.join(root, "python"))
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -37,6 +39,20 @@ def main(root: str) -> None:
         answers.write(text)
         answers.write(given)
         answers.flush()
+
+
+def watch(lifeline: int) -> None:
+    """Leave a child that ends this process where edgelift is gone: stopped between tasks, it could not see that itself."""
+    worker = os.getpid()
+    if os.fork():
+        os.close(lifeline)
+        return
+    for end in (0, 1):  # else edgelift would not see that this process ended
+        os.close(end)
+    os.read(lifeline, 1)
+    if os.getppid() == worker:
+        os.kill(worker, signal.SIGKILL)
+    os._exit(0)
 
 
 def tool(state: dict[str, Any], asked: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
@@ -89,4 +105,4 @@ def run(state: dict[str, Any], asked: dict[str, Any], data: bytes) -> tuple[dict
 TASKS = {"tool": tool, "open": open_model, "run": run}
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]))

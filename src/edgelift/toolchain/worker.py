@@ -1,6 +1,9 @@
 """A process in a tool chain's Python that is kept alive and asked for one thing after the other.
 
 A message is a line of two numbers, the bytes of a JSON object and those of data, then the object and the data; both ways.
+
+Between tasks the process is stopped: the simulator's threads would otherwise wait by asking again and again, and keep a core
+busy. It has a child that ends it where edgelift is killed meanwhile.
 """
 
 from __future__ import annotations
@@ -8,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import tempfile
 import threading
@@ -36,13 +40,16 @@ class Worker:
         self._name, self._lock = chain.title, threading.Lock()
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115  # held as long as the process
         root = next(iter(chain.variables.values()), "")
+        ends, self._lifeline = os.pipe()
         try:
             self._process = subprocess.Popen(
-                [chain.interpreter, "-B", script, chain.site / root], env=chain.environment(),
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._printed, start_new_session=True,
+                [chain.interpreter, "-B", script, chain.site / root, str(ends)], env=chain.environment(), pass_fds=(ends,),
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._printed, process_group=0,
             )  # fmt: skip
         except OSError as exc:
             raise EngineError(f"{self._name}: cannot be started ({exc.strerror}); {chain.install} --again") from exc
+        finally:
+            os.close(ends)
 
     def ask(self, task: str, data: bytes = b"", **more: Any) -> tuple[dict[str, Any], bytes]:
         """What the process answers. Raises `EngineError` where the task fails or the process ends."""
@@ -50,8 +57,10 @@ class Worker:
         with self._lock:
             begun = self._length()
             try:
+                self._signal(signal.SIGCONT)
                 self._write(b"%d %d\n" % (len(text), len(data)) + text, data)
                 said, given = self._read()
+                self._signal(signal.SIGSTOP)
             except (OSError, ValueError) as exc:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self._process.wait(1)  # until all that it has to say is there
@@ -63,6 +72,10 @@ class Worker:
             if "error" in said:
                 raise EngineError(f"{self._name}: {self._reason(begun) or said['error']}")
             return said, given
+
+    def _signal(self, number: int) -> None:
+        if self._process.poll() is None:
+            self._process.send_signal(number)
 
     def _write(self, head: bytes, data: bytes) -> None:
         assert self._process.stdin is not None
@@ -92,18 +105,23 @@ class Worker:
         telling = [line for line in lines if any(word in line.lower() for word in TELLING) and "[Running]" not in line]
         return (telling or lines or [""])[0][:400]
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
+
     def close(self) -> None:
         """End the process; calling it twice is allowed."""
+        self._process.kill()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
-        try:
-            self._process.wait(2)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._process.wait()
         self._printed.close()
+        if self._lifeline >= 0:
+            os.close(self._lifeline)
+            self._lifeline = -1
 
     def __enter__(self) -> Worker:
         return self
@@ -113,5 +131,4 @@ class Worker:
 
     def __del__(self) -> None:
         with contextlib.suppress(Exception):  # at the end of the program nothing may be left of what it needs
-            self._process.kill()
-            self._process.wait()
+            self.close()
