@@ -138,7 +138,7 @@ class TestLiteRT:
         assert np.abs(here - there).mean() < 2
 
     def test_the_file_names_the_size_that_was_asked_for(self, plain_bundle: Path) -> None:
-        made = self._interpreter(converted(read_bundle(plain_bundle), Order("litert", size=(24, 40))))
+        made = self._interpreter(converted(read_bundle(plain_bundle), Order("litert", sizes=((24, 40),))))
         assert made.get_input_details()[0]["shape"].tolist() == [1, 24, 40, 3]
         assert made.get_output_details()[0]["shape"].tolist() == [1, 48, 80, 3]
         assert made.get_signature_list() == {"serving_default": {"inputs": ["image"], "outputs": ["larger"]}}

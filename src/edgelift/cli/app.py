@@ -28,6 +28,7 @@ from edgelift.cli import (
     profile,
     prune,
     score,
+    toolchain,
     train,
     upscale,
 )
@@ -81,6 +82,7 @@ app.command("import")(import_.import_)
 app.command("targets")(compile.targets)
 app.command("quantize")(compile.quantize)
 app.command("compile")(compile.compile_model)
+app.add_typer(toolchain.app, name="toolchain")
 app.command("parity")(compile.parity)
 app.command("check")(check.check)
 

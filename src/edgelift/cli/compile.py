@@ -50,13 +50,16 @@ def compile_model(
     output: Output,
     target: Annotated[str, typer.Option(help="What for; edgelift targets lists them.")],
     precision: Annotated[
-        str | None, typer.Option(help="float, fp16, int8 or int16x8; that of the model where it is left out.")
+        str | None, typer.Option(help="float, fp16, bf16, int8 or int16x8; that of the model where it is left out.")
     ] = None,
     calibration: Calibration = None,
     count: Count = 200,
     symmetric: Symmetric = False,
     pictures: Pictures = None,
-    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH that files name which name one.")] = "192x256",
+    size: Annotated[
+        str,
+        typer.Option(help="HEIGHTxWIDTH that files name which name one; HxW,HxW,... for bm1684x, which runs no other."),
+    ] = "192x256",
     relu_only: ReluOnly = False,
     variant: Variant = None,
     overwrite: Overwrite = False,
@@ -66,7 +69,7 @@ def compile_model(
     from edgelift.forge.compile import Order
 
     order = Order(
-        target, precision, calibration, count, symmetric, pictures, size_of(size), relu_only=relu_only, variant=variant
+        target, precision, calibration, count, symmetric, pictures, _sizes(size), relu_only=relu_only, variant=variant
     )
     _make(model, order, output, overwrite, force)
 
@@ -156,6 +159,10 @@ def _lines(output: Path, parity: Parity) -> list[str]:
     if problem := parity.problem():
         lines.append(f"  does not pass the gate: {problem}")
     return lines
+
+
+def _sizes(text: str) -> tuple[tuple[int, int], ...]:
+    return tuple(size_of(each.strip()) for each in text.split(","))
 
 
 def size_of(text: str) -> tuple[int, int]:

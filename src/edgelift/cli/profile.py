@@ -22,6 +22,8 @@ __all__ = ["profile"]
 
 TORCH = "torch"
 """The engine that only `forge` can open."""
+PLANNED = "bm1684x"
+"""The device that is profiled without being here."""
 
 
 def profile(
@@ -33,7 +35,11 @@ def profile(
     ],
     engine: Annotated[str, typer.Option(help="openvino, onnxruntime, torch (a reference), or auto.")] = "auto",
     device: Annotated[
-        str, typer.Option(help="A device of 'edgelift devices', or auto; of a .tflite: adb[:SERIAL], a phone.")
+        str,
+        typer.Option(
+            help="A device of 'edgelift devices', or auto; of a .tflite: adb[:SERIAL], a phone; or bm1684x: by its "
+            "compiler's cycle model, with no card."
+        ),
     ] = "auto",
     precision: Annotated[str, typer.Option(help="auto, f32, bf16, f16 or int8.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="0 means all cores.")] = 0,
@@ -150,7 +156,14 @@ def _measure(model: str, engine: str, options: Options, request: Request) -> Pro
 
     bundle = bundle_of(model)
     more: dict[str, Any] = {}
-    if engine == TORCH:
+    if device_is_planned(engine, options.device):
+        from edgelift.forge.cycles import CycleEngine, cycle_bench
+
+        bench = cycle_bench(bundle, options)
+        found = bench.engine()
+        assert isinstance(found, CycleEngine)
+        more["clock"] = found.clock
+    elif engine == TORCH:
         torch = _torch()
         bench = torch.torch_bench(bundle, options)
         more["operators_of"] = lambda size, rounds: torch.torch_operators(bundle, size, rounds=rounds)
@@ -158,6 +171,11 @@ def _measure(model: str, engine: str, options: Options, request: Request) -> Pro
         bench = Bench(bundle, options, engine)
     with bench, progress_bar(1) as report:
         return measure(bench, request, report=report, **more)
+
+
+def device_is_planned(engine: str, device: str) -> bool:
+    """Whether that device is predicted instead of measured. An engine for its files measures them itself."""
+    return engine == "auto" and device.lower() == PLANNED
 
 
 def _torch() -> Any:

@@ -1,4 +1,4 @@
-"""Files that bundles are compiled to, read as bundles: OpenVINO IR and LiteRT. `docs/compiling.md` describes them.
+"""Files that bundles are compiled to, read as bundles: OpenVINO IR, LiteRT and SOPHON's. `docs/compiling.md` describes them.
 
 Their facts are those of a bundle; of a `.tflite` that another tool made they are what its graph tells (see `io.foreign`).
 As with bundles nothing is executed while a file is read, all that is read is limited, and damaged files are `BundleError`s.
@@ -16,6 +16,7 @@ from edgelift.core.spec import KEY_FACTS, KEY_VERSION, MAX_FACTS, ModelSpec
 from edgelift.io.bundle import MAX_BYTES, Bundle, parse_bundle, read_bundle
 from edgelift.io.foreign import foreign_spec
 from edgelift.io.tflite import read_metadata, text_of
+from edgelift.toolchain.bmodel import facts_of
 
 __all__ = ["WEIGHTS_SUFFIX", "parse_compiled", "read_model"]
 
@@ -24,7 +25,8 @@ WEIGHTS_SUFFIX = ".bin"
 
 
 def read_model(path: Path) -> Bundle:
-    """The model in `path`: a bundle, OpenVINO IR (`.xml` with its `.bin` beside it) or LiteRT (`.tflite`).
+    """The model in `path`: a bundle, OpenVINO IR (`.xml` with its `.bin` beside it), LiteRT (`.tflite`) or
+    SOPHON's (`.bmodel`).
 
     Raises `BundleError` that says what is wrong with it.
     """
@@ -82,6 +84,6 @@ def _facts_of_tflite(data: bytes) -> dict[str, str]:
 
 
 _READERS: dict[str, tuple[str, Callable[[bytes], dict[str, str]]]] = {
-    ".xml": ("openvino", _facts_of_ir), ".tflite": ("litert", _facts_of_tflite),
+    ".xml": ("openvino", _facts_of_ir), ".tflite": ("litert", _facts_of_tflite), ".bmodel": ("sophon", facts_of),
 }  # fmt: skip
 """Suffix -> what engines call the form, and the reader of its facts."""

@@ -27,7 +27,7 @@ from onnx import helper, numpy_helper
 from edgelift.core.errors import BundleError, EngineMissingError, RequestError
 from edgelift.core.spec import ModelSpec
 from edgelift.shrink.relu_only import relu_only
-from edgelift.targets.base import PRECISIONS, Files, Source
+from edgelift.targets.base import Files, Source
 from edgelift.targets.tflite import Builder, Steps
 
 __all__ = ["LiteRTTarget"]
@@ -43,7 +43,8 @@ class LiteRTTarget:
 
     name: ClassVar[str] = "litert"
     suffix: ClassVar[str] = ".tflite"
-    precisions: ClassVar[tuple[str, ...]] = PRECISIONS
+    static: ClassVar[bool] = False
+    precisions: ClassVar[tuple[str, ...]] = ("float", "fp16", "int8", "int16x8")
     about: ClassVar[str] = "LiteRT (TensorFlow Lite, .tflite), for phones and small boards"
 
     @classmethod

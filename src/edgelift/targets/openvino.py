@@ -27,6 +27,7 @@ class OpenVINOTarget:
 
     name: ClassVar[str] = "openvino"
     suffix: ClassVar[str] = ".xml"
+    static: ClassVar[bool] = False
     precisions: ClassVar[tuple[str, ...]] = ("float", "fp16", "int8")
     about: ClassVar[str] = "OpenVINO IR (.xml and .bin), for Intel CPUs, GPUs and NPUs"
 
