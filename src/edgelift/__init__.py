@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edgelift.core.errors import EdgeliftError
     from edgelift.runtime.api import upscale
+    from edgelift.runtime.suited import SuitedUpscaler
     from edgelift.runtime.upscaler import Upscaler
 
 __version__ = "0.1.0"
-__all__ = ["EdgeliftError", "Upscaler", "__version__", "upscale"]
+__all__ = ["EdgeliftError", "SuitedUpscaler", "Upscaler", "__version__", "upscale"]
 
 _PLACES = {
     "EdgeliftError": "edgelift.core.errors",
+    "SuitedUpscaler": "edgelift.runtime.suited",
     "Upscaler": "edgelift.runtime.upscaler",
     "upscale": "edgelift.runtime.api",
 }

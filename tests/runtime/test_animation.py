@@ -375,7 +375,7 @@ def test_options_of_encoding(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(encoded())
     sizes = []
     for name, *words in (
-        ("1.jpg", "--quality", 30),
+        ("1.jpg", "--file-quality", 30),
         ("2.jpg",),
         ("3.png", "--compression", 9),
         ("4.png", "--compression", 0),
@@ -383,6 +383,6 @@ def test_options_of_encoding(tmp_path: Path) -> None:
         assert edgelift(tmp_path / "a.png", "-o", tmp_path / name, *words).code == 0
         sizes.append((tmp_path / name).stat().st_size)
     assert sizes == sorted(sizes)
-    wrong = edgelift(tmp_path / "a.png", "-o", tmp_path / "b.png", "--quality", 90)
+    wrong = edgelift(tmp_path / "a.png", "-o", tmp_path / "b.png", "--file-quality", 90)
     assert wrong.code == 2
     assert "PNG has no quality; leave it out, or choose .jpg or .webp or .avif" in wrong.err

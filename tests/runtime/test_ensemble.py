@@ -294,10 +294,23 @@ def test_what_is_refused(leaning: list[Leaning], options: dict[str, Any], messag
     assert not leaning, "nothing was compiled"
 
 
-@pytest.mark.parametrize("fact", ["shuffle", "multiple_of"])
-def test_networks_that_do_not_lie_on_each_other(make_bundle: Callable[..., Path], fact: str) -> None:
-    blend = {make_bundle("a", scale=4, shuffle=4): 0.5, make_bundle("b", scale=4, **{"shuffle": 4, fact: 2}): 0.5}
-    with pytest.raises(RequestError, match=f"a and b cannot be blended: {fact} is . in the one and 2 in the other"):
+def test_blocks_of_two_sides_are_blended(leaning: list[Leaning], make_bundle: Callable[..., Path]) -> None:
+    picture = _noise(23, 31)
+    paths = [make_bundle(f"s{shuffle}", scale=4, shuffle=shuffle, parameters=shuffle) for shuffle in (4, 2, 1)]
+    means = []
+    for path in paths:
+        with Upscaler(path) as plain:
+            means.append(plain(_as_floats(picture)).astype(np.float64))
+    weights = (0.5, 0.3, 0.2)
+    with Upscaler(blend=dict(zip(paths, weights, strict=True)), tile=(9, 12)) as blended:
+        _check(blended(picture), sum(w * mean for w, mean in zip(weights, means, strict=True)))
+
+
+def test_networks_that_do_not_lie_on_each_other(make_bundle: Callable[..., Path]) -> None:
+    blend = {make_bundle("a", scale=4, shuffle=4): 0.5, make_bundle("b", scale=4, shuffle=4, multiple_of=2): 0.5}
+    with pytest.raises(
+        RequestError, match=r"a and b cannot be blended: multiple_of is 1 in the one and 2 in the other"
+    ):
         ensemble_of(None, blend=blend)
 
 

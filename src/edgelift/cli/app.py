@@ -28,6 +28,7 @@ from edgelift.cli import (
     profile,
     prune,
     score,
+    sheet,
     toolchain,
     train,
     upscale,
@@ -69,6 +70,7 @@ app.add_typer(models.app, name="models")
 app.command("evaluate")(evaluate.evaluate)
 app.command("niqe")(niqe.niqe)
 app.command("score")(score.score)
+app.command("sheet")(sheet.sheet)
 app.command("profile")(profile.profile)
 app.command("edge-table")(edge_table.edge_table)
 app.command("devices")(devices.devices)

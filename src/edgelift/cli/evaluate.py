@@ -22,7 +22,10 @@ __all__ = ["evaluate"]
 def evaluate(
     models: Annotated[
         list[str],
-        typer.Argument(metavar="MODEL", help="Names (see 'edgelift models'), bundle files, bicubic, lanczos, …"),
+        typer.Argument(
+            metavar="MODEL",
+            help="Names (see 'edgelift models'), bundle files, bicubic, lanczos, MODEL+tta, A:0.7,B:0.3, auto.",
+        ),
     ],
     truth: Annotated[Path, typer.Option("--hr", metavar="FOLDER", help="The references, in full resolution.")],
     small: Annotated[

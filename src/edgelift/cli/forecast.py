@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from edgelift.runtime.estimate import Estimate
     from edgelift.runtime.files import Job
     from edgelift.runtime.sizes import SizedUpscaler
+    from edgelift.runtime.suited import SuitedUpscaler
     from edgelift.runtime.upscaler import Upscaler
 
 __all__ = ["dry_run", "in_words"]
@@ -39,7 +40,9 @@ def _seconds(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-def dry_run(upscaler: Upscaler | SizedUpscaler, work: list[Job], *, resume: bool = False, **options: Any) -> int:
+def dry_run(
+    upscaler: Upscaler | SizedUpscaler | SuitedUpscaler, work: list[Job], *, resume: bool = False, **options: Any
+) -> int:
     """Say what each of `work` would take, and all together; nothing is written. Returns the exit code.
 
     `options` are those of `estimate`.

@@ -31,22 +31,25 @@ def list_models(context: typer.Context) -> None:
 
     from edgelift.core.resize import KERNELS
     from edgelift.io.bundle import bundled, read_bundle
+    from edgelift.runtime.choice import class_of, content_of
     from edgelift.runtime.models import DEFAULTS
 
-    table = Table("model", "scale", "parameters", "kMAC/pixel", *(f"{s} dB" for s in SETS), "KB", "", box=None)
-    for column in table.columns[1:-1]:
+    table = Table(
+        "model", "scale", "content", "class", "parameters", "kMAC/pixel", *(f"{s} dB" for s in SETS), "KB", "", box=None
+    )
+    for column in table.columns[4:-1]:
         column.justify = "right"
     for name, path in bundled().items():
         spec = read_bundle(path).spec
         scores = [_psnr(spec, s) for s in SETS]
-        note = "default" if name in DEFAULTS.values() else ""
+        note = "default" if name in DEFAULTS.values() else ("for budgets" if spec.widest > 1 else "")
         table.add_row(
-            name, f"×{spec.scale}", f"{spec.parameters:,}", f"{spec.macs / spec.scale**2 / 1000:.2f}", *scores,
-            f"{path.stat().st_size / 1000:.0f}", note,
+            name, f"×{spec.scale}", content_of(spec), class_of(spec), f"{spec.parameters:,}",
+            f"{spec.macs / spec.scale**2 / 1000:.2f}", *scores, f"{path.stat().st_size / 1000:.0f}", note,
         )  # fmt: skip
     for name in KERNELS:
-        table.add_row(name, "any", "0", "", *["–"] * len(SETS), "0", "no engine needed")
-    Console(width=None if _wide() else 100).print(table)
+        table.add_row(name, "any", "any", "–", "0", "", *["–"] * len(SETS), "0", "no engine")
+    Console(width=None if _wide() else 120).print(table)
 
 
 def _wide() -> bool:
@@ -67,12 +70,18 @@ def show(
 
     from edgelift.io.bundle import find_bundle
     from edgelift.io.compiled import read_model
+    from edgelift.runtime.choice import class_of, content_of
 
     path = find_bundle(name)
     spec = read_model(path).spec
     if plot is not None:
         _plot_table(spec, plot)
-    facts: dict[str, Any] = {"file": path, **dataclasses.asdict(spec)}
+    facts: dict[str, Any] = {
+        "file": path,
+        "content": content_of(spec),
+        "class": class_of(spec),
+        **dataclasses.asdict(spec),
+    }
     _print_facts(facts, 0)
 
 

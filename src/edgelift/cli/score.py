@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edgelift.evaluate.niqe_model import NiqeModel
     from edgelift.evaluate.score import PictureScore, Row
     from edgelift.evaluate.score_table import Line, Outcome
+    from edgelift.runtime.suited import SuitedUpscaler
     from edgelift.runtime.upscaler import Upscaler
 
 __all__ = ["score"]
@@ -32,7 +33,11 @@ def score(
     ],
     models: Annotated[
         list[str] | None,
-        typer.Option("--model", "-m", help="Name (see 'edgelift models') or bundle file; may be given again."),
+        typer.Option(
+            "--model",
+            "-m",
+            help="Name (see 'edgelift models'), bundle file, MODEL+tta, A:0.7,B:0.3 or auto; may be given again.",
+        ),
     ] = None,
     filters: Annotated[
         list[str] | None,
@@ -203,11 +208,10 @@ def _common_scale(grid: _Grid, scale: float | None) -> float | None:
 
     Raises for models that are not there or have another scale, before anything is measured.
     """
-    from edgelift.io.bundle import Bundle
-    from edgelift.runtime.models import resolve
+    from edgelift.runtime.named import scale_of_named
 
-    found = [resolve(model or None, scale) for model in grid.models]
-    networks = [model.spec.scale for model in found if isinstance(model, Bundle)]
+    found = [scale_of_named(model or None, scale) for model in grid.models]
+    networks = [own for own in found if own is not None]
     return float(networks[0]) if scale is None and networks and len(networks) < len(found) else scale
 
 
@@ -216,21 +220,21 @@ def _run(
     watch: _Watch,
 ) -> Line:  # fmt: skip
     from edgelift.evaluate.score import measure
-    from edgelift.runtime.upscaler import Upscaler
+    from edgelift.runtime.named import open_named
 
     options: dict[str, Any] = {"filter": line.filter}
     if line.jobs is not None:
         options |= {**common, "workers": line.jobs, "tile": tile_of(line.tile or "auto"), "merge": line.merge}
         options["warn"] = lambda text: typer.echo(f"edgelift: {text}", err=True)
-    with Upscaler(line.model or None, scale=scale, **options) as upscaler:
+    with open_named(line.model or None, scale, **options) as upscaler:
         row = measure(upscaler, files, model, repeat=repeat, heard=watch.picture)
         tile = _tile_taken(line.tile, upscaler, row)
         return replace(line, row=row, tile=tile, name=upscaler.name, runs_on=upscaler.runs_on, scale=upscaler.scale)
 
 
-def _tile_taken(asked: str | None, upscaler: Upscaler, row: Row) -> str | None:
+def _tile_taken(asked: str | None, upscaler: Upscaler | SuitedUpscaler, row: Row) -> str | None:
     """`asked`, and for auto what that was, if it was the same for all pictures."""
-    if asked != "auto":
+    if asked != "auto" or upscaler.spec is None:
         return asked
     tiles = {upscaler.plan(*picture.size).tile for picture in row.pictures if picture.size}
     return "auto ({}x{})".format(*tiles.pop()) if len(tiles) == 1 else asked

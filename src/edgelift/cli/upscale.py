@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from edgelift.runtime.batch import Outcome
     from edgelift.runtime.files import Job
     from edgelift.runtime.sizes import Goal, SizedUpscaler
+    from edgelift.runtime.suited import SuitedUpscaler
     from edgelift.runtime.upscaler import Upscaler
     from edgelift.tiling.routes import Routes
 
@@ -36,6 +38,21 @@ def upscale(
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT of the result.")] = None,
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Name (see 'edgelift models') or bundle file.")
+    ] = None,
+    quality: Annotated[
+        str | None,
+        typer.Option(help="fast, balanced or best, in place of --model: what it may cost; best includes --tta."),
+    ] = None,
+    content: Annotated[
+        str | None,
+        typer.Option(
+            help="What the pictures are, in place of --model: photo, drawn (paintings too), clean (nothing to remove), or auto, "
+            "which looks at each."
+        ),
+    ] = None,
+    denoise: Annotated[
+        float | None,
+        typer.Option(help="0 to 1: how much noise and traces of compression are removed; auto decides by the picture."),
     ] = None,
     blend: Annotated[
         str | None,
@@ -88,8 +105,9 @@ def upscale(
         str | None, typer.Option("--format", "-f", help="png, jpg, webp, tif, avif or gif; else by extension.")
     ] = None,
     suffix: Annotated[str, typer.Option(help="Added to names in a folder.")] = "_x{scale}",
-    quality: Annotated[
-        int | None, typer.Option(min=1, max=100, help="Of JPEG and WebP, 95 by default, and AVIF, 90.")
+    file_quality: Annotated[
+        int | None,
+        typer.Option(min=1, max=100, help="Of the file: of JPEG and WebP, 95 by default, and AVIF, 90."),
     ] = None,
     compression: Annotated[int | None, typer.Option(min=0, max=9, help="Of PNG and TIFF; more takes longer.")] = None,
     lossless: Annotated[bool, typer.Option("--lossless", help="A mode of WebP and AVIF.")] = False,
@@ -127,11 +145,11 @@ def upscale(
     options |= {"batch": batch_of(batch), "memory": memory, "budget": _budget(budget, fps, routes)}
     known = _routes(routes) if routes is not None else {}
     options |= {"merge": merge, "overlap": overlap, "filter": filter, "warn": _warn, **_in_flight(in_flight)}
-    options |= {"tta": tta, "blend": blend}
-    with open_upscaler(model, goal, **options) as upscaler:
+    options |= {"tta": tta, "blend": blend, **_choice(quality, content, denoise)}
+    with _suited(model, goal, options) if content == "auto" else open_upscaler(model, goal, **options) as upscaler:
         work = jobs(inputs, output, _label(goal, upscaler), suffix=suffix, format=format)
-        check_encoding(work[0].target, format=format, quality=quality, compression=compression, lossless=lossless)
-        kind: dict[str, Any] = {"format": format, "quality": quality, "lossless": lossless}
+        check_encoding(work[0].target, format=format, quality=file_quality, compression=compression, lossless=lossless)
+        kind: dict[str, Any] = {"format": format, "quality": file_quality, "lossless": lossless}
         kind["max_pixels"] = max_pixels or DEFAULT_MAX_PIXELS
         if routes is not None and (unknown := [job.source for job in work if job.source not in known]):
             raise RequestError(
@@ -165,11 +183,27 @@ def upscale(
         from edgelift.evaluate.route_map import write_map
 
         write_map(work[0].source, outcomes[0].result.account.routes, map_file)
+    _tell_what_was_taken(outcomes)
     late = _tell_of_budgets(outcomes)
     failed = [outcome.error for outcome in outcomes if outcome.error is not None]
     if len(work) > 1:
         _summary(outcomes)
     return failed[0].exit_code if failed else late
+
+
+def _choice(quality: str | None, content: str | None, denoise: float | None) -> dict[str, Any]:
+    """What `Upscaler` takes of these."""
+    from edgelift.core.errors import RequestError
+
+    if quality is not None and quality.isdecimal():
+        raise RequestError(f"--quality is fast, balanced or best; that of a JPEG file is --file-quality {quality}")
+    return {"quality": quality, "content": content, "denoise": denoise}
+
+
+def _suited(model: str | None, goal: Goal, options: dict[str, Any]) -> SuitedUpscaler:
+    from edgelift.runtime.suited import SuitedUpscaler
+
+    return SuitedUpscaler(goal, model=model, **{**options, "content": None})
 
 
 def _budget(budget: str | None, fps: float | None, routes: Path | None) -> Any:
@@ -210,6 +244,19 @@ def _program_began() -> float:
     from edgelift.runtime.hardware import process_age
 
     return time.perf_counter() - process_age()
+
+
+def _tell_what_was_taken(outcomes: list[Outcome]) -> None:
+    """Say what was chosen for one picture; of several, how often each choice was made."""
+    taken = [
+        outcome.result.taken for outcome in outcomes if outcome.result is not None and outcome.result.taken is not None
+    ]
+    if len(outcomes) == 1 and taken:
+        typer.echo(f"edgelift: {outcomes[0].job.source}: {taken[0].words}", err=True)
+        return
+    counts = Counter(f"{each.look.content}, {each.model}" for each in taken)
+    for words, count in sorted(counts.items()):
+        typer.echo(f"edgelift: {words}: {count} of {len(outcomes)} pictures", err=True)
 
 
 def _tell_of_budgets(outcomes: list[Outcome]) -> int:
@@ -268,7 +315,7 @@ def _pair(text: str, expected: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
-def _label(goal: Goal, upscaler: Upscaler | SizedUpscaler) -> str:
+def _label(goal: Goal, upscaler: Upscaler | SizedUpscaler | SuitedUpscaler) -> str:
     """What {scale} stands for in names: the factor, or the size in pixels."""
     if goal.width and goal.height:
         return f"{goal.width}x{goal.height}"
@@ -277,7 +324,9 @@ def _label(goal: Goal, upscaler: Upscaler | SizedUpscaler) -> str:
     return f"{upscaler.scale:g}"
 
 
-def _run(upscaler: Upscaler | SizedUpscaler, work: list[Job], events: bool, **options: Any) -> list[Outcome]:
+def _run(
+    upscaler: Upscaler | SizedUpscaler | SuitedUpscaler, work: list[Job], events: bool, **options: Any
+) -> list[Outcome]:
     """Do all jobs, telling of failures as they come; the outcomes in the order of the jobs."""
     from edgelift.runtime.batch import run_jobs
 
@@ -303,10 +352,14 @@ def _row(outcome: Outcome) -> dict[str, Any]:
     sizes = {"height": height, "width": width, "height_out": height_out, "width_out": width_out}
     sizes["frames"] = outcome.result.frames
     row = {**row, "status": "done", **sizes, "seconds": round(outcome.result.seconds, 4)}
+    if outcome.result.taken is not None:
+        row["taken"] = outcome.result.taken.as_plain()
     return row if outcome.result.account is None else {**row, "budget": outcome.result.account.as_plain()}
 
 
-def _facts(upscaler: Upscaler | SizedUpscaler, outcomes: list[Outcome], seconds: float) -> dict[str, Any]:
+def _facts(
+    upscaler: Upscaler | SizedUpscaler | SuitedUpscaler, outcomes: list[Outcome], seconds: float
+) -> dict[str, Any]:
     from edgelift import __version__
 
     rows = [_row(outcome) for outcome in outcomes]

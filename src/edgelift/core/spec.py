@@ -15,6 +15,7 @@ from edgelift.core.errors import BundleError
 
 __all__ = [
     "COLOURS",
+    "CONTENTS",
     "KEY_FACTS",
     "KEY_VERSION",
     "MAX_FACTS",
@@ -37,6 +38,8 @@ MAX_MULTIPLE = 256
 
 TASKS = ("super-resolution", "restoration")
 COLOURS = ("rgb", "y")
+CONTENTS = ("photo", "drawn", "clean")
+"""What `training["content"]` may state that a network is for."""
 Padding = Literal["zeros", "replicate"]
 PADDINGS: tuple[Padding, ...] = ("zeros", "replicate")
 

@@ -17,7 +17,7 @@ from edgelift.core.image import Picture
 from edgelift.core.resize import resize
 from edgelift.io.pictures import SUFFIXES, open_picture
 
-__all__ = ["Loaded", "Pair", "find_pairs", "load_pair"]
+__all__ = ["Loaded", "Pair", "find_pairs", "load_pair", "pair_of", "read_picture"]
 
 
 @dataclass(frozen=True)
@@ -71,13 +71,24 @@ def find_pairs(truth: Path, small: Path | None, scale: int) -> tuple[list[Pair],
     return [Pair(name, path, partners[name]) for name, path in references.items() if name in partners], problems
 
 
+def pair_of(small: Path, truth: Path, scale: int) -> Pair:
+    """The pair of one low-resolution picture and its reference in the folder `truth`. Raises `InputError` without one."""
+    references = {path.stem: path for path in _pictures(truth)}
+    name = _reference_of(small.stem, set(references), scale)
+    if name is None:
+        raise InputError(
+            f"{small}: no reference in {truth} is called {small.stem}, with or without _x{scale} behind it"
+        )
+    return Pair(name, references[name], small)
+
+
 def load_pair(pair: Pair, scale: int) -> Loaded:
     """Read `pair`; a partner that is to be made is the MATLAB-compatible bicubic reduction of the reference.
 
     The reference is cut at its right and bottom to a multiple of the scale, or to `scale` times its partner. Alpha is
     left aside. Raises `InputError` for what cannot be read and for partners of another size.
     """
-    truth, grey = _read(pair.truth)
+    truth, grey = read_picture(pair.truth)
     height, width = (side // scale for side in truth.shape[:2])
     if min(height, width) < 1:
         size = f"{truth.shape[1]}×{truth.shape[0]}"
@@ -85,7 +96,7 @@ def load_pair(pair: Pair, scale: int) -> Loaded:
     if pair.small is None:
         cut = truth[: height * scale, : width * scale]
         return Loaded(pair, cut, resize(cut, height, width), grey)
-    small = _read(pair.small)[0]
+    small = read_picture(pair.small)[0]
     if small.shape[:2] != (height, width):
         raise InputError(_misfit(pair, truth.shape, small.shape, scale))
     return Loaded(pair, truth[: height * scale, : width * scale], small, grey)
@@ -126,7 +137,8 @@ def _reference_of(stem: str, references: set[str], scale: int) -> str | None:
     return next((name for name in candidates if name in references), None)
 
 
-def _read(path: Path) -> tuple[Picture, bool]:
+def read_picture(path: Path) -> tuple[Picture, bool]:
+    """The samples of a picture file (H × W × 3, grey replicated), and whether it is grey. Raises `InputError`."""
     with open_picture(path) as reader:
         return reader.rows(0, reader.height)[0], reader.grey
 

@@ -26,15 +26,15 @@ import numpy as np
 
 from edgelift.core.errors import EdgeliftError, EngineError, RequestError
 from edgelift.core.image import Picture
-from edgelift.core.resize import KERNELS
 from edgelift.core.spec import ModelSpec
 from edgelift.evaluate.files import file_name, make_folder, write_png
 from edgelift.evaluate.likeness import Likeness, compare
 from edgelift.evaluate.niqe import NotDefinedError, niqe
 from edgelift.evaluate.niqe_model import NiqeModel, load_model
 from edgelift.evaluate.pairs import Loaded, Pair, find_pairs, load_pair
-from edgelift.io.bundle import Bundle
-from edgelift.runtime.models import MAX_INTERPOLATION, resolve
+from edgelift.runtime.models import MAX_INTERPOLATION
+from edgelift.runtime.named import open_named, scale_of_named
+from edgelift.runtime.suited import SuitedUpscaler
 from edgelift.runtime.upscaler import Upscaler
 
 __all__ = ["ROUNDS", "Evaluation", "Problem", "Row", "Score", "Seen", "evaluate"]
@@ -159,7 +159,7 @@ def evaluate(
     see: Callable[[Seen], None] = lambda seen: None,
     progress: Callable[[str, float], None] = lambda words, done: None,
 ) -> Evaluation:
-    """Measure `models` (bundled names, bundle files, interpolations) on the pictures of `truth`.
+    """Measure `models` (bundled names, bundle files, interpolations, and all else of `runtime.named`) on the pictures of `truth`.
 
     `small`: the low-resolution partners, matched by name; None makes them (see `pairs`). `scale`: None takes the one that
     all networks have. `engine`, `device`, `precision`, `tile` and `threads` are those of `Upscaler`, for the networks.
@@ -203,11 +203,9 @@ def _scales(models: Sequence[str | Path]) -> tuple[dict[str, int | None], list[P
     problems = []
     for given in map(str, models):
         try:
-            found = resolve(given)
+            scales[given] = scale_of_named(given)
         except EdgeliftError as exc:
             problems.append(Problem(exc, model=given))
-        else:
-            scales[given] = found.spec.scale if isinstance(found, Bundle) else None
     return scales, problems
 
 
@@ -233,7 +231,7 @@ class _Entrant:
 
     name: str
     given: str
-    upscaler: Upscaler
+    upscaler: Upscaler | SuitedUpscaler
     rows: list[Row] = field(default_factory=list)
     warm: set[tuple[int, ...]] = field(default_factory=set)
     """Kinds of pictures that it has run on."""
@@ -262,11 +260,12 @@ class _Run:
         """Open the models, until `stack` ends; those that cannot run are problems. May raise `OutputError`."""
         for given in models:
             try:
-                made = Upscaler(given, scale=self._scale, **({} if given in KERNELS else options))
+                made = open_named(given, self._scale, **options)
             except EdgeliftError as exc:
                 self.tell(Problem(exc, model=given))
                 continue
-            self.entrants.append(_Entrant(self._free_name(made.name, given), given, stack.enter_context(made)))
+            stack.callback(made.close)
+            self.entrants.append(_Entrant(self._free_name(made.name, given), given, made))
         for entrant in self.entrants if self._save is not None else []:
             make_folder(self._folder(entrant))
 

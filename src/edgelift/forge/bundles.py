@@ -49,11 +49,17 @@ def spec_of(network: Network, name: str, licence: str, training: dict[str, Any])
 
 
 def bundle_checkpoint(
-    checkpoint: Checkpoint, path: Path, *, licence: str = "Apache-2.0", overwrite: bool = False
+    checkpoint: Checkpoint,
+    path: Path,
+    *,
+    licence: str = "Apache-2.0",
+    content: str | None = None,
+    overwrite: bool = False,
 ) -> Bundle:
     """Export the averaged weights of `checkpoint` to `path`, after checking the graph against the PyTorch network.
 
-    Raises `BundleError` where they differ by more than roundings.
+    `content`: what the card says that the network is for (`core.spec.CONTENTS`). Raises `BundleError` where they differ by
+    more than roundings.
     """
     meta = checkpoint.meta
     recipe = dict(meta["recipe"])
@@ -65,6 +71,8 @@ def bundle_checkpoint(
     training |= {key: meta[key] for key in ("averaged_from",) if key in meta}
     if ranges := learnt_ranges(checkpoint.weights):
         training["ranges"] = ranges
+    if content is not None:
+        training["content"] = content
     return bundle_network(network, recipe["name"], licence, training, path, overwrite=overwrite)
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import torch
 
 from edgelift.core.errors import BundleError, EdgeliftError, EngineMissingError, RequestError
+from edgelift.forge import spandrel
 from edgelift.forge.bundles import bundle_checkpoint, bundle_network
 from edgelift.forge.wrapping import import_graph
 from edgelift.io.bundle import MAX_BYTES, Bundle
-from edgelift.nets.detect import recognise, tensors_of
+from edgelift.nets.detect import UnknownFormError, recognise, tensors_of
 from edgelift.training.checkpoint import Checkpoint
 
 __all__ = ["UNKNOWN_LICENCE", "check_size", "import_checkpoint", "import_onnx", "read_tensors"]
@@ -79,7 +80,8 @@ def import_checkpoint(
     licence: str = UNKNOWN_LICENCE,
     overwrite: bool = False,
 ) -> Bundle:
-    """Make a bundle of the checkpoint at `path`, a PyTorch or safetensors file of a form in `nets.foreign`.
+    """Make a bundle of the checkpoint at `path`, a PyTorch or safetensors file of a form in `nets.foreign`,
+    or of one that spandrel knows where that is installed.
 
     One of a run of edgelift is exported as it is. `scale` chooses where a checkpoint serves several scales or does not tell
     its own. The card says which file it was made of, by name and SHA-256. Raises `BundleError` for a file that is not
@@ -89,11 +91,19 @@ def import_checkpoint(
     if isinstance(content, dict) and {"weights", "state", "step"} == set(content):  # of a run of our own
         return bundle_checkpoint(Checkpoint.load(path), output, licence=licence, overwrite=overwrite)
     try:
-        network, form = recognise(tensors_of(content), scale)
+        state = tensors_of(content)
+        try:
+            network, form = recognise(state, scale)
+        except UnknownFormError as exc:
+            if not spandrel.available():
+                raise BundleError(f"{exc}; {spandrel.ADVICE}") from exc
+            return spandrel.import_state(
+                state, _origin(path, ""), output, scale=scale, licence=licence, overwrite=overwrite
+            )
     except EdgeliftError as exc:
         raise type(exc)(f"{path}: {exc}") from exc
-    origin = {"imported": _origin(path, form)}
-    return bundle_network(network, output.stem, licence, origin, output, overwrite=overwrite)
+    made_of = {"imported": _origin(path, form)}
+    return bundle_network(network, output.stem, licence, made_of, output, overwrite=overwrite)
 
 
 def import_onnx(

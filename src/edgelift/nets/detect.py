@@ -13,7 +13,7 @@ from edgelift.nets import zoo
 from edgelift.nets.foreign import FORMS, Form, Reader, Recognised, Unfit
 from edgelift.nets.network import Network
 
-__all__ = ["recognise", "tensors_of"]
+__all__ = ["UnknownFormError", "recognise", "tensors_of"]
 
 WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model", "net", "generator")
 """Names under which training programs keep the state dict, those of averaged weights first."""
@@ -23,6 +23,10 @@ MAX_VALUES = 1 << 28
 """Values of all tensors together: 1 GiB. A small file can promise more, by tensors that repeat one value."""
 SHOWN = 3
 """Names that a message lists."""
+
+
+class UnknownFormError(BundleError):
+    """A state dict has the names of no form that is known here."""
 
 
 def tensors_of(content: Any) -> dict[str, Tensor]:
@@ -59,7 +63,7 @@ def recognise(state: Mapping[str, Tensor], scale: int | None = None) -> tuple[Ne
     form = next((form for form in FORMS if all(mark in state for mark in form.marks)), None)
     if form is None:
         known = ", ".join(form.name for form in FORMS)
-        raise BundleError(f"of no known form: {len(state)} tensors such as {_some(state)}; known are {known}")
+        raise UnknownFormError(f"of no known form: {len(state)} tensors such as {_some(state)}; known are {known}")
     reader = Reader(state)
     try:
         found = form.read(reader, scale)

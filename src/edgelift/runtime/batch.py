@@ -12,6 +12,7 @@ from typing import Any
 from edgelift.core.errors import EdgeliftError, InputError
 from edgelift.io.pictures import STANDARD
 from edgelift.runtime.files import Job, Result, Upscaling, upscale_file
+from edgelift.runtime.suited import SuitedUpscaler
 
 __all__ = ["Outcome", "clear_leftovers", "default_workers", "run_jobs"]
 
@@ -52,7 +53,7 @@ def clear_leftovers(jobs: Sequence[Job]) -> int:
 
 
 def run_jobs(
-    upscaler: Upscaling,
+    upscaler: Upscaling | SuitedUpscaler,
     jobs: Sequence[Job],
     *,
     resume: bool = False,

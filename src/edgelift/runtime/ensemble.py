@@ -28,8 +28,8 @@ __all__ = ["Ensemble", "EnsembleEngine", "Part", "ensemble_of", "parse_blend"]
 
 TOLERANCE = 0.002
 """By which weights may miss the sum of 1, so that three of 0.333 pass; they are scaled to it."""
-MUST_AGREE = ("scale", "shuffle", "multiple_of")
-"""Facts without which blocks of two networks do not lie on each other."""
+MUST_AGREE = ("scale", "multiple_of")
+"""Facts without which results of two networks for one window do not lie on each other."""
 MAX_NAME = 100
 
 Turn = tuple[bool, bool, bool]
@@ -108,9 +108,9 @@ class EnsembleEngine:
             given = batch.astype(part.samples, copy=False)
             for turn in self.turns:
                 turned = np.ascontiguousarray(_turned(given, turn))
-                blocks = np.empty(blocks_shape(self.spec, turned.shape), turned.dtype)
+                blocks = np.empty(blocks_shape(part.engine.spec, turned.shape), turned.dtype)
                 part.engine.run(turned, part.engine.spec.widest, blocks)
-                total += _turned_back(blocks, turn) * share
+                total += _regrouped(_turned_back(blocks, turn), self.spec.shuffle) * share
         np.clip(total, 0, 255, out=total)  # the weights' sum is 1 but for rounding
         out[...] = total if out.dtype == np.float32 else np.rint(total, out=total)
 
@@ -138,6 +138,17 @@ def _turned_back(blocks: NDArray[Any], turn: Turn) -> NDArray[Any]:
     rows, columns = slice(None, None, -1 if down else 1), slice(None, None, -1 if across else 1)
     back = blocks[:, rows, columns, rows, columns]
     return back.swapaxes(1, 2).swapaxes(3, 4) if swap else back
+
+
+def _regrouped(blocks: NDArray[Any], side: int) -> NDArray[Any]:
+    """The same samples in blocks of another side."""
+    n, height, width, own, _, colours = blocks.shape
+    if own == side:
+        return blocks
+    larger = blocks.transpose(0, 1, 3, 2, 4, 5).reshape(
+        n, height * own // side, side, width * own // side, side, colours
+    )
+    return larger.transpose(0, 1, 3, 2, 4, 5)
 
 
 def _shapes(engines: list[Engine], turns: tuple[Turn, ...]) -> tuple[tuple[int, int], ...]:

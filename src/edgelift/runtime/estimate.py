@@ -27,6 +27,7 @@ from edgelift.runtime.files import Job
 from edgelift.runtime.footprint import resident_bytes, show_size
 from edgelift.runtime.pipeline import STRIP_PIXELS
 from edgelift.runtime.sizes import SizedUpscaler
+from edgelift.runtime.suited import SuitedUpscaler
 from edgelift.runtime.upscaler import Upscaler
 from edgelift.tiling.choose import Choice
 
@@ -147,7 +148,7 @@ def estimate(
     )
 
 
-def raw_bytes(upscaler: Upscaler | SizedUpscaler, facts: Facts) -> int:
+def raw_bytes(upscaler: Upscaler | SizedUpscaler | SuitedUpscaler, facts: Facts) -> int:
     """Bytes of the result's samples."""
     height, width = upscaler.size(facts.height, facts.width)
     return height * width * facts.channels * facts.frames * np.dtype(facts.dtype).itemsize
@@ -212,15 +213,22 @@ def _run(upscaler: Upscaler | SizedUpscaler, facts: Facts, size: tuple[int, int]
 
 
 def estimate_file(
-    upscaler: Upscaler | SizedUpscaler, job: Job, *, max_pixels: int = DEFAULT_MAX_PIXELS, **options: Any
+    upscaler: Upscaler | SizedUpscaler | SuitedUpscaler,
+    job: Job,
+    *,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    **options: Any,
 ) -> Estimate:
-    """`estimate` for a picture file, of which only the header is read. Also raises `InputError`."""
+    """`estimate` for a picture file, of which only the header is read, unless its content is to choose. Also raises
+    `InputError`."""
+    if isinstance(upscaler, SuitedUpscaler):
+        upscaler = upscaler.for_file(job.source, max_pixels=max_pixels)[0]
     with open_picture(job.source, max_pixels=max_pixels, animated=True) as reader:
         return estimate(upscaler, facts_of(reader), job.target, **options)
 
 
 def require_disk(
-    upscaler: Upscaler | SizedUpscaler,
+    upscaler: Upscaler | SizedUpscaler | SuitedUpscaler,
     jobs: Iterable[Job],
     *,
     format: str | None = None,

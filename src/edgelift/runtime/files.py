@@ -26,6 +26,7 @@ from edgelift.runtime.anytime.account import Account
 from edgelift.runtime.anytime.run import Terms
 from edgelift.runtime.pipeline import Report
 from edgelift.runtime.rows import CallbackTarget, Rows, Source, Target
+from edgelift.runtime.suited import SuitedUpscaler, Taken
 from edgelift.tiling.routes import Routes
 
 __all__ = ["Allowance", "Job", "Result", "Upscaling", "jobs", "upscale_file"]
@@ -61,6 +62,8 @@ class Result:
     """More than one for animations; the sizes are of one."""
     account: Account | None = None
     """What became of its budget, where it had one; None for animations, each frame of which has the budget."""
+    taken: Taken | None = None
+    """What was chosen for it, where that was left to the picture."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +190,7 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 
 def upscale_file(
-    upscaler: Upscaling,
+    upscaler: Upscaling | SuitedUpscaler,
     job: Job,
     *,
     overwrite: bool = False,
@@ -206,7 +209,9 @@ def upscale_file(
     began = time.perf_counter()
     allowance = allowance or Allowance()
     before = _stamp(job.source)
-    account = None
+    account = taken = None
+    if isinstance(upscaler, SuitedUpscaler):
+        upscaler, taken = upscaler.for_file(job.source, max_pixels=max_pixels)
     with open_picture(job.source, max_pixels=max_pixels, animated=True) as reader:
         source = _PictureSource(reader)
         size_in = (reader.height, reader.width)
@@ -231,4 +236,4 @@ def upscale_file(
     ended = time.perf_counter()
     if account is not None:
         account = replace(account, seconds=ended - (allowance.began or began))
-    return Result(job, size_in, size_out, ended - began, reader.frames, account)
+    return Result(job, size_in, size_out, ended - began, reader.frames, account, taken)

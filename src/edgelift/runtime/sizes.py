@@ -13,6 +13,7 @@ from edgelift.core.image import Picture, check_image
 from edgelift.core.resize import KERNELS
 from edgelift.runtime.anytime.account import Account
 from edgelift.runtime.anytime.run import NOW, Terms
+from edgelift.runtime.choice import check_choice
 from edgelift.runtime.filters import filtered, parse_filter
 from edgelift.runtime.models import ANYTIME, DEFAULTS
 from edgelift.runtime.pipeline import Report, interpolate
@@ -77,6 +78,7 @@ class SizedUpscaler:
     def __init__(
         self, goal: Goal, model: str | Path | None = None, *, filter: str | None = None, **options: Any
     ) -> None:
+        check_choice(options.get("content") or "clean", options.get("quality"), options.get("denoise"))
         self._filter = parse_filter(filter)  # for the result, not for what passes between the steps
         self.goal, self._options = goal, options
         self.name = (str(model) if model is not None else "bundled networks") + "+tta" * bool(options.get("tta"))

@@ -21,6 +21,7 @@ from edgelift.runtime.ahead import write_behind
 from edgelift.runtime.anytime.account import Account
 from edgelift.runtime.anytime.budget import Budget, parse_budget
 from edgelift.runtime.anytime.run import NOW, AnyTime, Terms
+from edgelift.runtime.choice import AUTO, pick
 from edgelift.runtime.engine import Engine, Options
 from edgelift.runtime.engines import open_engine
 from edgelift.runtime.ensemble import Ensemble, ensemble_of
@@ -36,12 +37,23 @@ from edgelift.tiling.choose import Choice
 from edgelift.tiling.merge import sharing
 from edgelift.tiling.plan import Plan, auto_tile, plan
 
-__all__ = ["Upscaler"]
+__all__ = ["Upscaler", "log_warning", "refuse_choice"]
 
 NO_BUDGET = "a budget chooses among the variants of one network; leave tta and blend out, or the budget and routes"
+CHOSEN_LATE = "content 'auto' is chosen for each picture; use edgelift.SuitedUpscaler, or name the content"
 
 
-def _log(text: str) -> None:
+def refuse_choice(model: object, blend: object, budget: object) -> None:
+    """Raise `RequestError` where networks are to be chosen, and something names them or chooses too."""
+    for given, what in ((model, f"the model {model}"), (blend, f"the blend {blend}"), (budget, "a budget")):
+        if given is not None:
+            raise RequestError(
+                f"quality, content and denoise choose the network, and so does {what}; leave one of them out"
+            )
+
+
+def log_warning(text: str) -> None:
+    """What hears of warnings where nothing else is named."""
     logging.getLogger("edgelift").warning(text)
 
 
@@ -68,6 +80,10 @@ class Upscaler:
     one scale with their weights, "abpn-x2:0.7,other.onnx:0.3" or a mapping, in place of `model`, and gives the weighted mean
     of their results. See `runtime.ensemble`.
 
+    `quality` (`fast`, `balanced`, `best`), `content` (`photo`, `drawn`, `clean`) and `denoise` (0 … 1, how much of a network
+    that removes noise and the traces of compression) choose among the bundled networks in place of `model`; see
+    `runtime.choice`. What could not be had as asked goes to `warn`. `content="auto"` is `runtime.suited.SuitedUpscaler`.
+
     Raises `RequestError` for what cannot be served, `EngineMissingError` where no engine is installed.
     """
 
@@ -89,11 +105,23 @@ class Upscaler:
         workers: int = 1,
         ahead: int = 1,
         behind: int = 0,
-        warn: Warn = _log,
+        warn: Warn = log_warning,
         budget: str | float | Budget | None = None,
         tta: bool = False,
         blend: str | Mapping[Any, float] | None = None,
+        quality: str | None = None,
+        content: str | None = None,
+        denoise: float | None = None,
     ) -> None:
+        if (quality, content, denoise) != (None, None, None):
+            refuse_choice(model, blend, budget)
+            if content == AUTO:
+                raise RequestError(CHOSEN_LATE)
+            picked = pick(scale or 2, content or "clean", quality, denoise)
+            for note in picked.notes:
+                warn(note)
+            tta = tta or picked.tta
+            model, blend = (picked.models[0][0], None) if len(picked.models) == 1 else (None, dict(picked.models))
         ensemble = tta or blend is not None
         if ensemble and budget is not None:
             raise RequestError(NO_BUDGET)

@@ -55,7 +55,7 @@ def load_pairs(
 ) -> list[Pair]:
     """Pairs for all of `paths` that can be read and whose reduction has at least `least` pixels a side.
 
-    Those that cannot are named through `report`; raises `TrainingError` where none is left. `factors` add, for each
+    Those that cannot are named through `report`, and counted; raises `TrainingError` where none is left. `factors` add, for each
     picture, pairs of the picture made smaller by each, where that is still large enough.
     """
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
@@ -68,6 +68,8 @@ def load_pairs(
             pairs += of_one
     if not pairs:
         raise TrainingError(f"none of {len(paths)} pictures can be used")
+    if skipped := sum(isinstance(of_one, str) for of_one in found):
+        report(f"{skipped} of {len(paths)} pictures skipped, as named above")
     return pairs
 
 

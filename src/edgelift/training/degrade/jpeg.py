@@ -13,18 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from edgelift.core.jpeg import CHROMA, LUMA
+
 __all__ = ["compressed", "quantisation"]
 
-# Annex K of ITU-T T.81: tables K.1 (luma) and K.2 (chroma).
-_LUMA = (
-    (16, 11, 10, 16, 24, 40, 51, 61), (12, 12, 14, 19, 26, 58, 60, 55), (14, 13, 16, 24, 40, 57, 69, 56),
-    (14, 17, 22, 29, 51, 87, 80, 62), (18, 22, 37, 56, 68, 109, 103, 77), (24, 35, 55, 64, 81, 104, 113, 92),
-    (49, 64, 78, 87, 103, 121, 120, 101), (72, 92, 95, 98, 112, 100, 103, 99),
-)  # fmt: skip
-_CHROMA = (
-    (17, 18, 24, 47, 99, 99, 99, 99), (18, 21, 26, 66, 99, 99, 99, 99), (24, 26, 56, 99, 99, 99, 99, 99),
-    (47, 66, 99, 99, 99, 99, 99, 99), *((99,) * 8 for _ in range(4)),
-)  # fmt: skip
 _TO_YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 _TO_RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))
 
@@ -35,7 +27,7 @@ def quantisation(quality: Tensor) -> tuple[Tensor, Tensor]:
     scale = torch.where(quality < 50, torch.floor(5000 / quality), 200 - 2 * quality)[:, None, None]
     luma, chroma = (
         torch.floor((torch.tensor(table, dtype=torch.float32, device=quality.device) * scale + 50) / 100).clamp(1, 255)
-        for table in (_LUMA, _CHROMA)
+        for table in (LUMA, CHROMA)
     )
     return luma, chroma
 

@@ -1,0 +1,146 @@
+"""Looking at a picture: the sample, noise and JPEG of known strength, and what that asks for."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from edgelift.core.errors import RequestError
+from edgelift.runtime.look.content import FEATURES, bundled_classifier, features_of
+from edgelift.runtime.look.faults import CLEAN, faults_of
+from edgelift.runtime.look.look import STEPS, look_at_array, look_at_file, wanted_denoise
+from edgelift.runtime.look.sample import SIDE, sample_of
+
+Image = pytest.importorskip("PIL.Image")
+Photograph = Callable[[int, int], NDArray[np.uint8]]
+
+
+def _scene(height: int, width: int) -> NDArray[np.uint8]:
+    """Smooth shading with edges and no noise."""
+    y, x = np.mgrid[:height, :width][..., None] / 40.0
+    shade = 120 + 70 * np.sin(y + np.array([0, 1, 2])) * np.cos(x * 0.7) + 25 * np.sign(np.sin(2.1 * x + y))
+    return np.clip(np.rint(shade + 9 * np.sin(9 * x) * np.sin(11 * y)), 0, 255).astype(np.uint8)
+
+
+def _jpeg(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    packed = io.BytesIO()
+    Image.fromarray(picture).save(packed, "JPEG", quality=quality)
+    with Image.open(packed) as opened:
+        return np.asarray(opened.convert("RGB"))
+
+
+def _faults(picture: NDArray[np.uint8]) -> tuple[float, int]:
+    found = faults_of(sample_of(lambda a, b: picture[a:b], *picture.shape[:2]).patches)
+    return found.noise, found.jpeg
+
+
+# -- the sample
+@given(st.integers(1, 900), st.integers(1, 900))
+@settings(max_examples=15)
+def test_rows_are_asked_for_once_from_above(height: int, width: int) -> None:
+    picture = np.random.default_rng(height).integers(0, 256, (height, width, 3), np.uint8)
+    asked: list[tuple[int, int]] = []
+
+    def rows(start: int, stop: int) -> NDArray[np.uint8]:
+        asked.append((start, stop))
+        return picture[start:stop]
+
+    sample = sample_of(rows, height, width)
+    assert asked[0][0] == 0
+    assert asked[-1][1] == height
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(asked))
+    assert min(sample.small.shape) >= 1
+    assert max(sample.small.shape[:2]) <= 384
+    assert len(features_of(sample.small)) == len(FEATURES)
+    assert np.isfinite(features_of(sample.small)).all()
+    side = sample.patches.shape[1]
+    if min(height, width) >= SIDE:
+        assert side == SIDE
+    for patch in sample.patches[:3]:
+        places = np.lib.stride_tricks.sliding_window_view(picture, patch.shape)[::8, ::8, 0]
+        assert (places == patch).all(axis=(2, 3, 4)).any(), "patches are parts of the picture at multiples of 8"
+
+
+def test_the_type_of_samples_does_not_matter() -> None:
+    picture = _scene(300, 400)
+    deep, floats = picture.astype(np.uint16) * 257, picture.astype(np.float32)
+    assert look_at_array(picture) == look_at_array(deep) == look_at_array(floats)
+
+
+# -- noise and JPEG
+@pytest.mark.parametrize("sigma", [2, 5, 10, 20])
+def test_noise_is_measured(sigma: int) -> None:
+    rng = np.random.default_rng(sigma)
+    scene = _scene(400, 500)
+    noisy = np.clip(np.rint(scene + rng.normal(0, sigma, scene.shape)), 0, 255).astype(np.uint8)
+    noise, jpeg = _faults(noisy)
+    assert noise == pytest.approx(sigma, rel=0.15)
+    assert jpeg == CLEAN
+    assert _faults(scene)[0] < 1
+
+
+@pytest.mark.parametrize("quality", [20, 40, 60, 80])
+@pytest.mark.parametrize("cut", [(0, 0), (3, 5), (7, 1)])
+def test_traces_of_jpeg_tell_its_quality_wherever_blocks_begin(
+    photograph: Photograph, quality: int, cut: tuple[int, int]
+) -> None:
+    picture = _jpeg(photograph(400, 500), quality)[cut[0] :, cut[1] :]
+    assert abs(_faults(picture)[1] - quality) <= 2
+    assert _faults(photograph(400, 500))[1] == CLEAN
+
+
+def test_noise_before_jpeg_is_seen_where_its_steps_are_fine() -> None:
+    rng = np.random.default_rng(0)
+    scene = _scene(400, 500)
+    noisy = np.clip(np.rint(scene + rng.normal(0, 20, scene.shape)), 0, 255).astype(np.uint8)
+    assert _faults(_jpeg(noisy, 85))[0] > 10
+    assert _faults(_jpeg(scene, 85))[0] < 4
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 300), (15, 15), (16, 16), (17, 2000)])
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_small_and_flat_pictures_are_clean(shape: tuple[int, int], level: int) -> None:
+    found = look_at_array(np.full((*shape, 3), level, np.uint8))
+    assert (round(found.noise, 3), found.jpeg, found.denoise) == (0.0, CLEAN, 0.0)
+
+
+# -- what it asks for
+def test_more_faults_never_ask_for_less() -> None:
+    assert wanted_denoise(0, CLEAN) == 0
+    assert wanted_denoise(30, CLEAN) == 1
+    noises, qualities = np.linspace(0, 25, 30), np.linspace(100, 5, 30)
+    table = np.array([[wanted_denoise(noise, quality) for quality in qualities] for noise in noises])
+    assert (np.diff(table, axis=0) >= 0).all()
+    assert (np.diff(table, axis=1) >= 0).all()
+    assert look_at_array(_jpeg(_scene(300, 300), 30)).denoise * STEPS in range(STEPS + 1)
+
+
+def test_a_file_says_more_than_its_samples(tmp_path: Path) -> None:
+    flat = np.full((80, 80, 3), 90, np.uint8)
+    Image.fromarray(flat).save(tmp_path / "a.jpg", quality=35)
+    assert look_at_array(flat).jpeg == CLEAN
+    assert abs(look_at_file(tmp_path / "a.jpg").jpeg - 35) <= 1
+    with pytest.raises(RequestError, match="standard input can be read once"):
+        look_at_file(Path("-"))
+
+
+def test_the_classifier_in_the_package_tells_the_training_pictures_apart(pictures: Path) -> None:
+    found = {}
+    for folder in ("Drawn", "SunHays80"):
+        files = sorted((pictures / "train" / folder).iterdir())[:12]
+        features = []
+        for path in files:
+            with Image.open(path) as opened:
+                picture = np.asarray(opened.convert("RGB"))
+            features.append(features_of(sample_of(lambda a, b, p=picture: p[a:b], *picture.shape[:2]).small))
+        found[folder] = bundled_classifier().drawn(np.array(features)) > 0.5
+    assert found["Drawn"].mean() >= 0.8
+    assert found["SunHays80"].mean() <= 0.2
