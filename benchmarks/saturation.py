@@ -16,6 +16,7 @@ from unittest import mock
 import numpy as np
 from numpy.typing import NDArray
 
+from edgelift.core import grids
 from edgelift.core.metrics import psnr
 from edgelift.evaluate.machine import machine
 from edgelift.forge.compile import Order, converted
@@ -26,7 +27,7 @@ from edgelift.io.bundle import Bundle, find_bundle, read_bundle
 from edgelift.runtime.engine import Options
 from edgelift.runtime.engines import open_engine
 from edgelift.runtime.engines.onnxruntime import open_exact
-from edgelift.shrink import grids, quantize
+from edgelift.shrink import quantize
 
 ENGINES = ("as written", "onnxruntime", "openvino")
 Run = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -38,6 +40,18 @@ def pictures() -> Path:
 def benchmark_sets(pictures: Path) -> Path:
     """The folder of Set5, Set14 and BSD100, each with HR and LR_x2, LR_x3, LR_x4."""
     return pictures / "test"
+
+
+@pytest.fixture(scope="session")
+def others() -> Any:
+    """`tests/others.py`: `.tflite` files as other tools write them. Needs LiteRT."""
+    pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
+    place = importlib.util.spec_from_file_location("edgelift_test_others", REPOSITORY / "tests" / "others.py")
+    assert place is not None
+    assert place.loader is not None
+    made = importlib.util.module_from_spec(place)
+    place.loader.exec_module(made)
+    return made
 
 
 @pytest.fixture(scope="session")

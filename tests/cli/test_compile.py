@@ -11,6 +11,7 @@ import pytest
 from edgelift.evaluate.profile.synthetic import scene, write_png
 from edgelift.runtime.engines import availability
 from edgelift.targets.base import TARGETS, load_target
+from edgelift.targets.portability import ACCELERATORS
 
 HERE = [found.engine for found in availability() if not found.problem]
 pytestmark = pytest.mark.skipif("onnxruntime" not in HERE, reason="calibration runs on ONNX Runtime")
@@ -121,26 +122,134 @@ def test_bad_requests(
 
 
 @WITH_LITERT
-def test_a_foreign_tflite_is_refused_with_the_way_out(edgelift: Any, tmp_path: Path) -> None:
-    from edgelift.targets.tflite import Builder
+@pytest.mark.parametrize("form", [{}, {"ends": "uint8", "scale": 3}, {"planes": True, "fixed": True}])
+def test_files_of_other_tools_run_and_are_imported(
+    edgelift: Any, others: Any, tmp_path: Path, form: dict[str, Any]
+) -> None:
+    picture, path, ours = tmp_path / "p.png", tmp_path / "theirs.tflite", tmp_path / "ours.tflite"
+    write_png(scene(50, 60), picture)
+    path.write_bytes(others.theirs(**form))
+    said = edgelift("import", path, "-o", ours, "--licence", "MIT")
+    assert (said.code, said.err) == (0, "")
+    assert said.out.startswith(f"{ours}: foreign ×{form.get('scale', 2)}, from LiteRT; ")
+    assert "white is 1; the halo is that of its operators" in said.out
+    results = []
+    for number, (model, more) in enumerate(
+        ((path, ()), (ours, ()), (ours, () if "fixed" in form else ("--tile", "20x17")))
+    ):
+        out = tmp_path / f"{number}.png"
+        said = edgelift("upscale", picture, "-m", model, "-o", out, *more)
+        assert (said.code, said.err) == (0, "")
+        results.append(out.read_bytes())
+    assert results[0] == results[1] == results[2], "tile by tile as in one piece, with facts as without"
+    if "fixed" in form:
+        said = edgelift("upscale", picture, "-m", ours, "-o", tmp_path / "x.png", "--tile", "10x10")
+        assert said.code == 2
+        assert "ours runs windows of 20×24 only, not of 10×10; leave the tile out" in said.err
+        assert not (tmp_path / "x.png").exists()
 
-    builder, path = Builder(), tmp_path / "theirs.tflite"
-    ends = [builder.tensor(name, (1, 4, 4, 3), "float32") for name in ("in", "out")]
-    builder.operator("RELU", ends[:1], ends[1], "float32")
-    path.write_bytes(builder.finish(*ends, {}))
-    said = edgelift("upscale", tmp_path / "p.png", "-m", path, "-o", tmp_path / "o.png")
-    assert said.code == 5
-    assert "theirs.tflite: no edgelift facts in it" in said.err
-    assert "make one: edgelift compile" in said.err
+
+@WITH_LITERT
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (
+            ("import", "THEIRS", "--scale", "2", "-o", "x.tflite"),
+            2,
+            "--scale is for weights alone: a .tflite file enlarges as it does",
+        ),
+        (("import", "THEIRS", "--white", "7", "-o", "x.tflite"), 2, "--white must be 1 or 255, got 7"),
+        (("import", "THEIRS"), 2, "would be replaced by its bundle; name another by --output"),
+        (("import", "THEIRS", "-o", "x.onnx"), 2, "x.onnx: a .tflite stays one"),
+        (("import", "absent.tflite", "-o", "x.tflite"), 5, "absent.tflite: cannot be read"),
+        (("import", "DAMAGED", "-o", "x.tflite"), 5, "not a .tflite file, or a damaged one"),
+        (("compile", "THEIRS", "--target", "onnx", "-o", "x.onnx"), 5, "this needs the ONNX bundle"),
+        (("upscale", "p.png", "-m", "DAMAGED", "-o", "o.png"), 5, "not a .tflite file, or a damaged one"),
+    ],
+)
+def test_bad_requests_about_files_of_other_tools(
+    edgelift: Any,
+    others: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    code: int,
+    says: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    theirs, damaged = tmp_path / "theirs.tflite", tmp_path / "damaged.tflite"
+    theirs.write_bytes(others.theirs())
+    damaged.write_bytes(b"nothing")
+    write_png(scene(9, 9), tmp_path / "p.png")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    said = edgelift(*({"THEIRS": "theirs.tflite", "DAMAGED": "damaged.tflite"}.get(word, word) for word in words))
+    assert (said.code, said.err.count("\n")) == (code, 1)
+    assert says in said.err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_check_names_what_falls_back(edgelift: Any, plain_bundle: Path) -> None:
-    said = edgelift("check", plain_bundle, "--on", "onnx-nnapi")
+    said = edgelift("check", plain_bundle, "--target", "onnx-nnapi")
     assert (said.code, said.err) == (0, "")
-    assert "1 Round  falls back to the CPU: not in the table" in said.out
+    assert "1 Round  falls back to the CPU: not in the table; it is outside the network proper" in said.out
     assert "2 Conv  runs" in said.out
     found = json.loads(edgelift("check", plain_bundle, "--json").out)
-    assert set(found["accelerators"]) == {"onnx-nnapi", "onnx-coreml", "litert-gpu"}
+    assert list(found["accelerators"]) == list(ACCELERATORS)
     assert found["accelerators"]["onnx-coreml"]["read"]
-    said = edgelift("check", plain_bundle, "--on", "abacus")
+    assert found["accelerators"]["bm1684x"]["operators"][0]["verdicts"]["float"]["word"]
+    said = edgelift("check", plain_bundle, "--target", "abacus")
     assert (said.code, said.err.count("\n")) == (2, 1)
+
+
+def test_check_of_whole_numbers_is_of_their_precision(edgelift: Any, eight: Path) -> None:
+    rows = json.loads(edgelift("check", eight, "--target", "onnx", "--json").out)["accelerators"]
+    assert all(set(each["verdicts"]) == {"int8"} for each in rows["onnx-nnapi"]["operators"])
+    assert rows["onnx-coreml"]["problem"] == "onnx-coreml has no int8; it has float, fp16"
+
+
+@WITH_LITERT
+def test_check_reads_files_of_other_tools(edgelift: Any, others: Any, tmp_path: Path) -> None:
+    path = tmp_path / "theirs.tflite"
+    path.write_bytes(others.theirs(spelt=True))
+    said = edgelift("check", path, "--target", "litert")
+    assert said.code == 0
+    assert "1 TRANSPOSE  falls back to the CPU: not in the table" in said.out
+    assert "runs ONNX, not .tflite files" in edgelift("check", path, "--target", "onnx").out
+
+
+def test_check_rewrites(edgelift: Any, plain_bundle: Path, tmp_path: Path) -> None:
+    path, picture = tmp_path / "r.onnx", tmp_path / "p.png"
+    said = edgelift("check", plain_bundle, "--target", "litert-mediatek", "--rewrite", "-o", path)
+    assert (said.code, said.err) == (0, "")
+    assert said.out.startswith("1 × shuffle-as-transposed: a pixel shuffle as a transposed convolution")
+    assert f"{path}: the same function; on random pictures it differs by at most 0 of 255" in said.out
+    write_png(scene(40, 50), picture)
+    for model, out in ((plain_bundle, "a.png"), (path, "b.png")):
+        assert edgelift("upscale", picture, "-m", model, "-o", tmp_path / out, "--engine", "onnxruntime").code == 0
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("--rewrite",), 2, "--rewrite and -o FILE.onnx belong together"),
+        (("-o", "x.onnx"), 2, "--rewrite and -o FILE.onnx belong together"),
+        (("--target", "onnx-coreml", "--rewrite", "-o", "x.onnx"), 2, "no exact rewrite helps on onnx-coreml"),
+        (("--target", "onnx-nnapi", "--rewrite", "-o", "x.tflite"), 2, "name a file that ends in .onnx"),
+        (("--target", "litert-gpu", "--rewrite", "-o", "MODEL"), 4, "exists already; remove it, or say --overwrite"),
+    ],
+)
+def test_bad_rewrites(
+    edgelift: Any,
+    plain_bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    code: int,
+    says: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = edgelift("check", plain_bundle, *(plain_bundle if word == "MODEL" else word for word in words))
+    assert (said.code, said.err.count("\n")) == (code, 1)
+    assert says in said.err
+    assert list(tmp_path.iterdir()) == []

@@ -115,7 +115,6 @@ def test_facts_are_read(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize(
     ("metadata", "says"),
     [
-        ({}, "no edgelift facts in it.*scale, halo and range of values cannot be told"),
         ({"edgelift.version": "9", "edgelift.facts": "{}"}, "bundle format '9', this edgelift reads 1"),
         ({"edgelift.version": "1", "edgelift.facts": "{"}, "the facts are not JSON"),
         ({"edgelift.version": "1", "edgelift.facts": "{}"}, "the fact '.*' is missing"),
@@ -125,6 +124,16 @@ def test_facts_are_read(tmp_path: Path, suffix: str) -> None:
 def test_what_is_refused(tmp_path: Path, suffix: str, metadata: dict[str, str], says: str) -> None:
     with pytest.raises(BundleError, match=f"m{suffix}: {says}"):
         read_model(write(tmp_path, suffix, FORMS[suffix](metadata)))
+
+
+def test_an_ir_file_of_another_tool_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"no edgelift facts in it.*scale, halo and range of values cannot be told"):
+        read_model(write(tmp_path, ".xml", ir({})))
+
+
+def test_a_tflite_without_a_graph_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="0 subgraphs in the file; one is read"):
+        read_model(write(tmp_path, ".tflite", tflite({})))
 
 
 @BOTH

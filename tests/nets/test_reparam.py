@@ -82,5 +82,5 @@ def test_the_network_that_runs_is_the_one_without(name: str) -> None:
 
 
 def test_another_block_is_refused() -> None:
-    with pytest.raises(ValueError, match="block must be one of plain, reparam, got 'dense'"):
+    with pytest.raises(ValueError, match="block must be one of plain, reparam, norm, got 'dense'"):
         block_of("dense", 3, 3, "zeros")

@@ -12,12 +12,12 @@ import pytest
 from onnx import helper, numpy_helper
 
 from edgelift.core.errors import RequestError
+from edgelift.core.grids import PIXELS, activation_grid
 from edgelift.io.blocks import core_model, with_core
 from edgelift.io.bundle import parse_bundle, read_bundle
 from edgelift.runtime.engines.onnxruntime import open_exact
 from edgelift.shrink.calibrate import Trial, calibrated
 from edgelift.shrink.equalise import equalised
-from edgelift.shrink.grids import PIXELS, activation_grid
 from edgelift.shrink.half import halved
 from edgelift.shrink.quantize import fused, graded, problems, quantised, weights_of
 from edgelift.shrink.ranges import METHODS, Seen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -137,7 +138,7 @@ class TestLiteRT:
         assert np.abs(here - there).mean() < 2
 
     def test_the_file_names_the_size_that_was_asked_for(self, plain_bundle: Path) -> None:
-        made = self._interpreter(converted(read_bundle(plain_bundle), Order("litert", size=(24, 40))))
+        made = self._interpreter(converted(read_bundle(plain_bundle), Order("litert", sizes=((24, 40),))))
         assert made.get_input_details()[0]["shape"].tolist() == [1, 24, 40, 3]
         assert made.get_output_details()[0]["shape"].tolist() == [1, 48, 80, 3]
         assert made.get_signature_list() == {"serving_default": {"inputs": ["image"], "outputs": ["larger"]}}
@@ -192,3 +193,26 @@ def test_a_tool_that_is_missing_is_named(
     with pytest.raises(EngineMissingError, match=rf"is not installed; pip install 'edgelift\[{target}\]'"):
         converted(read_bundle(plain_bundle), Order(target))
     assert target in ENGINES, "what runs a target's files has the same extra"
+
+
+@pytest.mark.parametrize(
+    ("target", "package", "says"),
+    [
+        ("litert", "flatbuffers", r"LiteRT is installed in part \(half a package\)"),
+        ("litert", "ai_edge_litert", r"LiteRT is installed in part \("),
+        ("openvino", "openvino", r"OpenVINO is installed, but does not start \(half a package\)"),
+    ],
+)
+def test_a_tool_that_is_installed_in_part_is_named(
+    monkeypatch: pytest.MonkeyPatch, plain_bundle: Path, tmp_path: Path, target: str, package: str, says: str
+) -> None:
+    if load_target(target).missing():
+        pytest.skip(f"{target} is not installed")
+    (tmp_path / package).mkdir()
+    text = "" if package == "ai_edge_litert" else "raise ImportError('half a package')"
+    (tmp_path / package / "__init__.py").write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [name for name in sys.modules if name.split(".")[0] in (package, "ai_edge_litert")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(EngineMissingError, match=rf"{says}.*; pip install --force-reinstall 'edgelift\[{target}\]'"):
+        converted(read_bundle(plain_bundle), Order(target))

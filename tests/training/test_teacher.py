@@ -87,14 +87,14 @@ def test_the_mean_of_eight_orientations_has_none() -> None:
 
 # -- which network it is
 def test_no_teacher_is_none(tmp_path: Path) -> None:
-    assert teacher_of(TrainPart(), _built(), tmp_path, CPU) is None
+    assert teacher_of(TrainPart(), _built(), tmp_path / "run", None, CPU) is None
 
 
 def test_a_recipe_stands_for_its_best_checkpoint_and_a_file_for_itself(tmp_path: Path) -> None:
     network = _save(tmp_path / "large" / "best.pt", 3, channels=8)
     low = torch.rand(1, 3, 6, 6)
     for name in ("large", str(tmp_path / "large" / "best.pt")):
-        teacher = teacher_of(TrainPart(teacher=name), _built(), tmp_path, CPU)
+        teacher = teacher_of(TrainPart(teacher=name), _built(), tmp_path / "run", None, CPU)
         assert teacher is not None
         assert torch.equal(teacher.network(low), network(low))
         assert not any(p.requires_grad for p in teacher.network.parameters())
@@ -103,7 +103,7 @@ def test_a_recipe_stands_for_its_best_checkpoint_and_a_file_for_itself(tmp_path:
 
 def test_of_a_supernet_the_averaged_weights_teach(tmp_path: Path) -> None:
     averaged = _supernet()
-    teacher = teacher_of(TrainPart(teacher="widest", teacher_ensemble=True), averaged, tmp_path, CPU)
+    teacher = teacher_of(TrainPart(teacher="widest", teacher_ensemble=True), averaged, tmp_path / "run", None, CPU)
     assert teacher is not None
     assert teacher.network is averaged
     assert teacher.own
@@ -125,4 +125,4 @@ def test_teachers_that_cannot_teach_are_refused(tmp_path: Path) -> None:
     }
     for name, reason in cases.items():
         with pytest.raises(TrainingError, match=reason):
-            teacher_of(TrainPart(teacher=name), _built(), tmp_path, CPU)
+            teacher_of(TrainPart(teacher=name), _built(), tmp_path / "run", None, CPU)

@@ -12,6 +12,7 @@ import typer
 
 from edgelift import __version__
 from edgelift.cli import (
+    ablate,
     average,
     check,
     compile,
@@ -25,8 +26,10 @@ from edgelift.cli import (
     niqe,
     plan,
     profile,
+    prune,
     score,
     sheet,
+    toolchain,
     train,
     upscale,
 )
@@ -73,12 +76,15 @@ app.command("edge-table")(edge_table.edge_table)
 app.command("devices")(devices.devices)
 app.command("degrade")(degrade.degrade)
 app.command("train")(train.train)
+app.command("ablate")(ablate.ablate)
+app.command("prune")(prune.prune)
 app.command("average")(average.average)
 app.command("export")(export.export)
 app.command("import")(import_.import_)
 app.command("targets")(compile.targets)
 app.command("quantize")(compile.quantize)
 app.command("compile")(compile.compile_model)
+app.add_typer(toolchain.app, name="toolchain")
 app.command("parity")(compile.parity)
 app.command("check")(check.check)
 

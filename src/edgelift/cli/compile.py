@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from edgelift.forge.compile import Order
     from edgelift.forge.gate import Parity
 
-__all__ = ["compile_model", "parity", "quantize", "targets"]
+__all__ = ["compile_model", "parity", "quantize", "size_of", "targets"]
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A bundled name or a bundle file.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="The file to write.")]
@@ -50,13 +50,16 @@ def compile_model(
     output: Output,
     target: Annotated[str, typer.Option(help="What for; edgelift targets lists them.")],
     precision: Annotated[
-        str | None, typer.Option(help="float, fp16, int8 or int16x8; that of the model where it is left out.")
+        str | None, typer.Option(help="float, fp16, bf16, int8 or int16x8; that of the model where it is left out.")
     ] = None,
     calibration: Calibration = None,
     count: Count = 200,
     symmetric: Symmetric = False,
     pictures: Pictures = None,
-    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH that files name which name one.")] = "192x256",
+    size: Annotated[
+        str,
+        typer.Option(help="HEIGHTxWIDTH that files name which name one; HxW,HxW,... for bm1684x, which runs no other."),
+    ] = "192x256",
     relu_only: ReluOnly = False,
     variant: Variant = None,
     overwrite: Overwrite = False,
@@ -66,7 +69,7 @@ def compile_model(
     from edgelift.forge.compile import Order
 
     order = Order(
-        target, precision, calibration, count, symmetric, pictures, _size(size), relu_only=relu_only, variant=variant
+        target, precision, calibration, count, symmetric, pictures, _sizes(size), relu_only=relu_only, variant=variant
     )
     _make(model, order, output, overwrite, force)
 
@@ -130,9 +133,11 @@ def parity(
 
 def _make(model: str, order: Order, output: Path, overwrite: bool, force: bool) -> None:
     from edgelift.forge.compile import compile_bundle
-    from edgelift.io.bundle import find_bundle, read_bundle
+    from edgelift.io.bundle import find_bundle
+    from edgelift.io.compiled import read_model
 
-    bundle = read_bundle(find_bundle(model))
+    bundle = read_model(find_bundle(model))
+    bundle.graph()  # of a compiled file this says what is needed instead
     parity = compile_bundle(
         bundle, order, output, overwrite=overwrite, force=force, report=lambda words: typer.echo(words, err=True)
     )
@@ -156,7 +161,12 @@ def _lines(output: Path, parity: Parity) -> list[str]:
     return lines
 
 
-def _size(text: str) -> tuple[int, int]:
+def _sizes(text: str) -> tuple[tuple[int, int], ...]:
+    return tuple(size_of(each.strip()) for each in text.split(","))
+
+
+def size_of(text: str) -> tuple[int, int]:
+    """Height and width of `HEIGHTxWIDTH`. Raises `RequestError`."""
     from edgelift.core.errors import RequestError
 
     sides = text.lower().split("x")

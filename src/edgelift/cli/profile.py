@@ -14,6 +14,7 @@ from edgelift.cli.show import progress_bar
 if TYPE_CHECKING:
     from edgelift.evaluate.profile.devices import Comparison
     from edgelift.evaluate.profile.document import Profile, Request
+    from edgelift.evaluate.profile.phone import Phone
     from edgelift.evaluate.profile.tables import Table
     from edgelift.runtime.engine import Options
 
@@ -21,14 +22,25 @@ __all__ = ["profile"]
 
 TORCH = "torch"
 """The engine that only `forge` can open."""
+PLANNED = "bm1684x"
+"""The device that is profiled without being here."""
 
 
 def profile(
     model: Annotated[
-        list[str], typer.Argument(metavar="MODEL", help="Name or bundle file; with --merge: profiles, .json.")
+        list[str],
+        typer.Argument(
+            metavar="MODEL", help="Name or bundle file, .tflite for a phone; with --merge: profiles, .json."
+        ),
     ],
     engine: Annotated[str, typer.Option(help="openvino, onnxruntime, torch (a reference), or auto.")] = "auto",
-    device: Annotated[str, typer.Option(help="A device of 'edgelift devices', or auto.")] = "auto",
+    device: Annotated[
+        str,
+        typer.Option(
+            help="A device of 'edgelift devices', or auto; of a .tflite: adb[:SERIAL], a phone; or bm1684x: by its "
+            "compiler's cycle model, with no card."
+        ),
+    ] = "auto",
     precision: Annotated[str, typer.Option(help="auto, f32, bf16, f16 or int8.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="0 means all cores.")] = 0,
     size: Annotated[
@@ -44,7 +56,13 @@ def profile(
         str | None, typer.Option(metavar="PART,...", help="Of stages, operators, nodes, curve, prices; else all.")
     ] = None,
     channels: Annotated[int, typer.Option(min=1, help="Planes of the single operators.")] = 32,
-    rounds: Annotated[int, typer.Option(min=1, help="Timed runs of each; medians are printed.")] = 5,
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help="Timed runs of each, 5 by default, on a phone 10; medians are printed.")
+    ] = None,
+    delegate: Annotated[str | None, typer.Option(help="On a phone: cpu, gpu or nnapi.")] = None,
+    cores: Annotated[
+        str | None, typer.Option(metavar="MASK", help="On a phone: the cores to run on, as taskset takes them; f0.")
+    ] = None,
     merge: Annotated[
         bool, typer.Option("--merge", help="Put profiles of several devices and models side by side.")
     ] = False,
@@ -66,14 +84,54 @@ def profile(
         if output is not None:
             raise RequestError("--merge reads profiles; print it with --json, or write a report with --html FILE")
         return _merge([Path(name) for name in model], as_json, page)
+    from edgelift.evaluate.profile.phone import Phone, is_phone
+
     if len(model) != 1:
         raise RequestError(f"one model is profiled at a time, got {len(model)}; --merge puts profiles side by side")
+    if is_phone(device):
+        here = {"--only": only, "--picture": picture, "--filter": filter, "--html": page}
+        if engine != "auto" or precision != "auto" or any(here.values()):
+            raise RequestError(
+                "on a phone the whole file is timed; leave --engine, --precision, --only, --picture, --filter and --html out"
+            )
+        phone = Phone(device, delegate or "cpu", threads or 4, rounds or 10, (cores or "f0").lower())
+        return _on_phone(Path(model[0]), phone, as_json, output)
+    if delegate is not None or cores is not None:
+        raise RequestError("--delegate and --cores are for phones: --device adb")
     from edgelift.evaluate.profile.document import Request, parts_of
     from edgelift.runtime.engine import Options
 
-    request = Request(parts_of(only), _sides(size), picture, filter, channels, rounds)
+    request = Request(parts_of(only), _sides(size), picture, filter, channels, rounds or 5)
     found = _measure(model[0], engine, Options(device, precision, threads=threads), request)
     return _show(found, as_json, page, output)
+
+
+def _on_phone(path: Path, phone: Phone, as_json: bool, output: Path | None) -> int:
+    from edgelift.core.errors import RequestError
+    from edgelift.evaluate.files import write_whole
+    from edgelift.evaluate.profile.phone import time_on_phone
+
+    if not path.is_file():
+        raise RequestError(f"{path}: there is no such file; phones run .tflite files: edgelift compile --target litert")
+    found = time_on_phone(path, phone)
+    text = json.dumps(found.plain(), ensure_ascii=False, indent=1)
+    if output is not None:
+        write_whole(output, (text + "\n").encode())
+    if as_json:
+        typer.echo(text)
+        return 0
+    typer.echo(
+        f"{found.model} on {found.title or 'an Android device'} ({found.serial}), {found.delegate}, {found.threads} threads, "
+        f"cores {found.cores}"
+    )
+    spread = f"{found.least:.2f} to {found.most:.2f}, deviation {found.deviation:.2f}"
+    typer.echo(
+        f"{found.height}×{found.width}, {found.runs} runs: {found.mean:.2f} ms on average ({spread}); the first "
+        f"{found.first:.2f} ms, opening {found.opening:.2f} ms"
+    )
+    if found.delegated:
+        typer.echo(f"the delegate runs {found.delegated}")
+    return 0
 
 
 def _require_folders(*paths: Path | None) -> None:
@@ -98,7 +156,14 @@ def _measure(model: str, engine: str, options: Options, request: Request) -> Pro
 
     bundle = bundle_of(model)
     more: dict[str, Any] = {}
-    if engine == TORCH:
+    if device_is_planned(engine, options.device):
+        from edgelift.forge.cycles import CycleEngine, cycle_bench
+
+        bench = cycle_bench(bundle, options)
+        found = bench.engine()
+        assert isinstance(found, CycleEngine)
+        more["clock"] = found.clock
+    elif engine == TORCH:
         torch = _torch()
         bench = torch.torch_bench(bundle, options)
         more["operators_of"] = lambda size, rounds: torch.torch_operators(bundle, size, rounds=rounds)
@@ -106,6 +171,11 @@ def _measure(model: str, engine: str, options: Options, request: Request) -> Pro
         bench = Bench(bundle, options, engine)
     with bench, progress_bar(1) as report:
         return measure(bench, request, report=report, **more)
+
+
+def device_is_planned(engine: str, device: str) -> bool:
+    """Whether that device is predicted instead of measured. An engine for its files measures them itself."""
+    return engine == "auto" and device.lower() == PLANNED
 
 
 def _torch() -> Any:

@@ -7,7 +7,8 @@ import datetime
 import importlib.util
 import signal
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from edgelift.training.loop import Progress
     from edgelift.training.recipe import Recipe
 
-__all__ = ["train"]
+__all__ = ["first_weights", "require_torch", "show", "stop_on_signals", "train"]
 
 
 def train(
@@ -29,8 +30,11 @@ def train(
     run: Annotated[Path | None, typer.Option("--run", help="Folder of the run; runs/NAME where none is given.")] = None,
     device: Annotated[str, typer.Option(help="cpu, or cuda.")] = "cpu",
     start: Annotated[
-        Path | None, typer.Option("--start", help="Checkpoint (.pt) whose matching weights are used.")
+        str | None, typer.Option("--start", help="Checkpoint (.pt) or float bundle whose matching weights are used.")
     ] = None,
+    quantize: Annotated[
+        bool, typer.Option("--quantize", help="Learn weights and ranges for INT8, from the recipe's float weights.")
+    ] = False,
     log: Annotated[
         Path | None, typer.Option("--log", help="Append a line on this run to a table in this file.")
     ] = None,
@@ -40,29 +44,30 @@ def train(
     from edgelift.core.errors import TrainingError
     from edgelift.training import loop
     from edgelift.training.log import append_run
-    from edgelift.training.recipe import load_recipe
+    from edgelift.training.recipe import load_recipe, quantisation_of
 
-    plan = load_recipe(recipe)
-    stop = _stop_on_signals()
+    plan = quantisation_of(load_recipe(recipe)) if quantize else load_recipe(recipe)
+    stop = stop_on_signals()
     folder = run or Path("runs") / plan.name
     began = datetime.date.today().isoformat()
     try:
-        best = loop.train(
-            plan, data, folder, minutes=minutes, device=device, start=start or _default_start(plan, folder), report=_show,
-            say=lambda words: typer.echo(words, err=True), stop=stop,
-        )  # fmt: skip
+        with first_weights(start) if start else contextlib.nullcontext(_default_start(plan, folder)) as first:
+            best = loop.train(
+                plan, data, folder, minutes=minutes, device=device, start=first, report=show,
+                say=lambda words: typer.echo(words, err=True), stop=stop,
+            )  # fmt: skip
     except TrainingError as exc:
         if log is not None:
             append_run(log, began, plan, folder, str(exc))
         raise
-    _show(None)
+    show(None)
     if log is not None:
         append_run(log, began, plan, folder, "finished")
     typer.echo(f"best validation PSNR-Y {best.meta['best_psnr_y']:.3f} dB; weights in {folder / 'best.pt'}")
     typer.echo(f"make a bundle of it: edgelift export {folder / 'best.pt'} -o {plan.name}.onnx")
 
 
-def _stop_on_signals() -> Callable[[], bool]:
+def stop_on_signals() -> Callable[[], bool]:
     """From now on SIGINT and SIGTERM ask for a stop at the next step, where the state can be saved; a second ends at once."""
     asked: list[int] = []
 
@@ -74,6 +79,23 @@ def _stop_on_signals() -> Callable[[], bool]:
         with contextlib.suppress(ValueError):  # not in the main thread
             signal.signal(number, ask)
     return lambda: bool(asked)
+
+
+@contextlib.contextmanager
+def first_weights(model: str) -> Iterator[Path]:
+    """The checkpoint `model`, or one made of the float bundle that it names, for as long as it is needed."""
+    if model.endswith(".pt"):
+        yield Path(model)
+        return
+    from edgelift.forge.bundles import network_from
+    from edgelift.io.bundle import find_bundle, read_bundle
+    from edgelift.training.checkpoint import Checkpoint
+
+    bundle = read_bundle(find_bundle(model))
+    with tempfile.TemporaryDirectory(prefix="edgelift-") as folder:
+        path = Path(folder) / bundle.spec.name / "best.pt"
+        Checkpoint(network_from(bundle).state_dict(), {"step": 0}).save(path)
+        yield path
 
 
 def _default_start(plan: Recipe, folder: Path) -> Path | None:
@@ -90,7 +112,7 @@ def _default_start(plan: Recipe, folder: Path) -> Path | None:
     return found
 
 
-def _show(progress: Progress | None) -> None:
+def show(progress: Progress | None) -> None:
     """One line that is rewritten on a terminal; a line for each validation in a pipe."""
     terminal = sys.stderr.isatty()
     if progress is None:

@@ -16,6 +16,7 @@ PACKAGES = {
     "numpy": ("numpy",),
     "openvino": ("openvino",),
     "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
+    "litert": ("ai-edge-litert",),
     "opencv": ("opencv-python-headless", "opencv-python"),
     "pillow": ("pillow",),
     "pyvips": ("pyvips",),

@@ -23,6 +23,7 @@ from edgelift.nets.network import Network, parameters
 from edgelift.nets.supernet import Slimmable
 from edgelift.targets.onnx import export
 from edgelift.training.checkpoint import Checkpoint
+from edgelift.training.quantised import float_weights, learnt_ranges
 
 __all__ = ["bundle_checkpoint", "bundle_network", "network_from", "same_pictures", "set_quality", "spec_of"]
 
@@ -64,10 +65,12 @@ def bundle_checkpoint(
     recipe = dict(meta["recipe"])
     arguments = dict(recipe["network"])
     network = zoo.build(arguments.pop("architecture"), **arguments)
-    network.load_state_dict(checkpoint.weights)
+    network.load_state_dict(float_weights(checkpoint.weights))
     kept = ("recipe", "data", "pictures", "step", "seconds", "device", "best_psnr_y", "started_from")
     training = {key: meta.get(key) for key in kept}
     training |= {key: meta[key] for key in ("averaged_from",) if key in meta}
+    if ranges := learnt_ranges(checkpoint.weights):
+        training["ranges"] = ranges
     if content is not None:
         training["content"] = content
     return bundle_network(network, recipe["name"], licence, training, path, overwrite=overwrite)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Callable
@@ -13,25 +14,29 @@ from typing import Any
 
 import onnx
 
-from edgelift.core.errors import EngineMissingError, OutputError, RequestError
+from edgelift.core.errors import BundleError, EngineMissingError, OutputError, RequestError
 from edgelift.core.spec import ModelSpec
 from edgelift.forge.gate import Parity, measured, size_of
-from edgelift.forge.tiles import calibration_tiles, proofs
+from edgelift.forge.tiles import Proof, calibration_tiles, proofs
 from edgelift.io.activations import activation_bytes
 from edgelift.io.blocks import core_model, with_core
 from edgelift.io.bundle import Bundle, parse_bundle
 from edgelift.io.compiled import parse_compiled
+from edgelift.io.tflite import read_graph
 from edgelift.runtime.engines.onnxruntime import open_exact
 from edgelift.shrink import calibrate, quantize
 from edgelift.shrink.half import halved
+from edgelift.shrink.learnt import on_learnt_ranges
 from edgelift.shrink.relu_only import conv_macs, relu_only
 from edgelift.targets.base import PRECISIONS, Source, Target, load_target
-from edgelift.targets.portability import Finding, check
+from edgelift.targets.portability import Finding, check, check_kinds
 
-__all__ = ["Order", "checked", "compile_bundle", "converted", "one_network"]
+__all__ = ["Order", "checked", "compile_bundle", "converted", "one_network", "write_files"]
 
 PROOFS = 20
 """Pictures of a folder that are compared."""
+STATIC_PIXELS = 1 << 15
+"""Pixels that are compared at most where windows are of fixed sizes: a simulator needs a minute for so many."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,8 @@ class Order:
     symmetric: bool = False
     pictures: Path | None = None
     """Folder of pictures to prove with; drawn scenes where there is none."""
-    size: tuple[int, int] = (192, 256)
+    sizes: tuple[tuple[int, int], ...] = ((192, 256),)
+    """Heights and widths of windows, for targets whose files name some; several for those that run no other."""
     relu_only: bool = False
     """Whole numbers: PReLU as ReLU of twice the channels (see `shrink.relu_only`); for `litert` it always is."""
     variant: str | None = None
@@ -56,8 +62,8 @@ class Order:
     def __post_init__(self) -> None:
         if self.precision is not None and self.precision not in PRECISIONS:
             raise RequestError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
-        if self.count < 1 or min(self.size) < 1:
-            raise RequestError(f"a count and the sides of a size are at least 1, got {self.count} and {self.size}")
+        if self.count < 1 or not self.sizes or min(map(min, self.sizes)) < 1:
+            raise RequestError(f"a count and the sides of sizes are at least 1, got {self.count} and {self.sizes}")
 
 
 Report = Callable[[str], None]
@@ -81,7 +87,7 @@ def compile_bundle(
     target = load_target(order.target)
     places = _places(path, target, overwrite)
     parent = one_network(bundle, order.variant)
-    tiles = proofs(order.pictures, parent.spec, PROOFS)
+    tiles = _proofs(order, parent.spec, target)
     source = _prepared(parent, order, target, report)
     first = parse_compiled(target.compile(source), str(path))
     parity = measured(first, parent, tiles, str(order.pictures.name) if order.pictures else "drawn")
@@ -90,8 +96,22 @@ def compile_bundle(
     source = replace(source, spec=replace(source.spec, quality={"parity": parity.facts()}))
     files = target.compile(source)
     parity = replace(parity, bytes=size_of(parse_compiled(files, str(path))))
-    _write({places[suffix]: data for suffix, data in reversed(files.items())} | {places[".json"]: _json(parity)})
+    write_files({places[suffix]: data for suffix, data in reversed(files.items())} | {places[".json"]: _json(parity)})
     return parity
+
+
+def _proofs(order: Order, spec: ModelSpec, target: type[Target]) -> list[Proof]:
+    """Tiles to prove with; where windows are of fixed sizes those of the smallest, and few where they are simulated."""
+    if not target.static:
+        return proofs(order.pictures, spec, PROOFS)
+    size = min(_sizes(order, spec), key=math.prod)
+    return proofs(order.pictures, spec, max(1, min(PROOFS, STATIC_PIXELS // math.prod(size))), size)
+
+
+def _sizes(order: Order, spec: ModelSpec) -> tuple[tuple[int, int], ...]:
+    """Those of `order`, each once, extended to what the network needs a multiple of."""
+    multiple = spec.multiple_of
+    return tuple(dict.fromkeys((-(-h // multiple) * multiple, -(-w // multiple) * multiple) for h, w in order.sizes))
 
 
 def converted(bundle: Bundle, order: Order, report: Report = lambda words: None) -> Bundle:
@@ -105,6 +125,8 @@ def _prepared(parent: Bundle, order: Order, target: type[Target], report: Report
     """`parent` in the precision that is asked for, as `target` takes it; what it cannot take is found before calibration."""
     if missing := target.missing():
         raise EngineMissingError(missing)
+    if len(order.sizes) > 1 and not target.static:
+        raise RequestError(f"files of {target.name} name one size, got {len(order.sizes)}; any size runs")
     _demand(target, _source(parent, order, target))
     source = _source(_in_precision(parent, order, target, report), order, target)
     _demand(target, source)
@@ -118,7 +140,10 @@ def _demand(target: type[Target], source: Source) -> None:
 
 
 def checked(bundle: Bundle, accelerator: str, variant: str | None = None) -> list[Finding]:
-    """The operators of `bundle` on that accelerator; see `targets.portability.check`."""
+    """The operators of `bundle`, or of a `.tflite` file, on that accelerator; see `targets.portability.check`."""
+    if bundle.form == "litert":
+        kinds = [op.kind for op in read_graph(bundle.data).operators]
+        return check_kinds([kind for kind in kinds if kind != "DEQUANTIZE"], bundle.spec.bits, accelerator)
     return check(_source(one_network(bundle, variant), Order(), load_target("onnx")), accelerator)
 
 
@@ -166,6 +191,8 @@ def _in_precision(parent: Bundle, order: Order, target: type[Target], report: Re
     if wanted == "fp16":
         facts: dict[str, Any] = {"bits": wanted}
         core = halved(core_model(parent))
+    elif wanted == "bf16":  # the graph stays what it is; the target keeps and multiplies its values in 16 bits
+        facts, core = {"bits": wanted}, core_model(parent)
     else:
         core, facts = _on_whole_numbers(parent, wanted, order, report)
     return _bundle(_child(parent, f"{spec.name}-{wanted}", facts), with_core(parent, core), parent.source)
@@ -186,10 +213,12 @@ def _child(parent: Bundle, name: str, facts: dict[str, Any]) -> ModelSpec:
 def _on_whole_numbers(
     parent: Bundle, bits: str, order: Order, report: Report
 ) -> tuple[onnx.ModelProto, dict[str, Any]]:
-    """The quantised core, and how it was made."""
-    if order.calibration is None:
+    """The quantised core, and how it was made: by learnt ranges, unless there are none or pictures are named."""
+    learnt = parent.spec.training.get("ranges")
+    if order.calibration is None and not learnt:
         raise RequestError(
-            f"{bits} needs pictures that ranges are taken from (--calibration DIR), or a model that is {bits} already"
+            f"{bits} needs pictures that ranges are taken from (--calibration DIR), a model whose ranges were learnt "
+            f"(edgelift train --quantize), or one that is {bits} already"
         )
     core, added = core_model(parent), 0
     if found := quantize.problems(core):
@@ -197,6 +226,12 @@ def _on_whole_numbers(
     if order.relu_only or order.target == "litert":
         plain, core = core, relu_only(core)
         added = conv_macs(core) - conv_macs(plain)
+    if order.calibration is None:
+        if not isinstance(learnt, dict):
+            raise BundleError(f"{parent.source}: the fact 'ranges' must be a table, got {learnt!r}")
+        report("ranges as they were learnt in training")
+        facts = {"bits": bits, "symmetric": order.symmetric, "added_macs": added, "method": "learnt"}
+        return on_learnt_ranges(core, learnt, bits, symmetric=order.symmetric), facts
     tiles = calibration_tiles(order.calibration, parent.spec, order.count)
 
     def told(trial: calibrate.Trial) -> None:
@@ -218,9 +253,7 @@ def _source(bundle: Bundle, order: Order, target: type[Target]) -> Source:
     if target.suffix != ".onnx":
         stated = {"target": order.target, "activation_bytes": round(activation_bytes(bundle), 1)}
         spec = replace(spec, training={**spec.training, "compiled": stated})
-    multiple = spec.multiple_of
-    size = (-(-order.size[0] // multiple) * multiple, -(-order.size[1] // multiple) * multiple)
-    return Source(spec, bundle.graph(), core_model(bundle), size)
+    return Source(spec, bundle.graph(), core_model(bundle), _sizes(order, spec))
 
 
 def _places(path: Path, target: type[Target], overwrite: bool) -> dict[str, Path]:
@@ -240,8 +273,8 @@ def _json(parity: Parity) -> bytes:
     return (json.dumps(parity.document(), indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def _write(files: dict[Path, bytes]) -> None:
-    """All of `files`, each beside its name first; they get their names when all are complete, in order."""
+def write_files(files: dict[Path, bytes]) -> None:
+    """All of `files`, each beside its name first; they get their names when all are complete, in order. Raises `OutputError`."""
     scratch: dict[Path, str] = {}
     try:
         for path, data in files.items():

@@ -23,10 +23,11 @@ from edgelift.forge.tiles import Proof
 from edgelift.io.bundle import Bundle
 from edgelift.runtime.engine import Engine, Options, blocks_shape, picture_shape
 from edgelift.runtime.engines import open_engine
+from edgelift.tiling.cost import CostModel
 
-__all__ = ["LEAST_DB", "MOST_LOSS", "Parity", "enlarge", "measured", "size_of"]
+__all__ = ["LEAST_DB", "MOST_LOSS", "Parity", "enlarge", "in_turn", "measured", "size_of"]
 
-LEAST_DB = {"float": 60.0, "fp16": 50.0}
+LEAST_DB = {"float": 60.0, "fp16": 50.0, "bf16": 40.0}
 """Least PSNR of a compiled model's pictures against its parent's: roundings, in one sample of a thousand or less; and
 half of a level in a sample here and there."""
 MOST_LOSS = {"int8": 0.15, "int16x8": 0.15}
@@ -135,7 +136,7 @@ def measured(
             errors += _errors(made, wanted, tile.truth)
         to_parent, to_truth, of_parent = (_decibels(total / errors[3]) for total in errors[:3])
         first = tiles[0].small
-        ms, parent_ms = _in_turn([lambda: enlarge(here, first), lambda: enlarge(there, first)], rounds)
+        ms, parent_ms = _milliseconds(here, there, first, rounds)
         loss = (of_parent or math.inf) - (to_truth or math.inf) if of_parent != to_truth else 0.0
         return Parity(
             one.name, other.name, one.bits, _where(here), _where(there), len(tiles), pictures,
@@ -146,7 +147,16 @@ def measured(
 
 def _open(bundle: Bundle) -> Engine:
     """An engine in the precision in which a model shows what it is: engines run floats in fewer bits of their own accord."""
-    return open_engine(bundle, options=Options(precision="f32" if bundle.spec.bits in ("float", "fp16") else "auto"))
+    free = bundle.spec.bits in ("float", "fp16") and bundle.form != "sophon"
+    return open_engine(bundle, options=Options(precision="f32" if free else "auto"))
+
+
+def _milliseconds(here: Engine, there: Engine, picture: NDArray[np.uint8], rounds: int) -> list[float]:
+    """Of both for `picture`: measured, or stated where a simulator's own time would say nothing."""
+    stated: CostModel | None = getattr(here, "stated", None)
+    if stated is None:
+        return in_turn([lambda: enlarge(here, picture), lambda: enlarge(there, picture)], rounds)
+    return [1000 * stated.seconds(1, *picture.shape[:2]), *in_turn([lambda: enlarge(there, picture)], rounds)]
 
 
 def _where(engine: Engine) -> str:
@@ -163,7 +173,7 @@ def _decibels(error: float) -> float | None:
     return 10 * math.log10(255**2 / error) if error else None
 
 
-def _in_turn(tasks: Sequence[Callable[[], object]], rounds: int) -> list[float]:
+def in_turn(tasks: Sequence[Callable[[], object]], rounds: int) -> list[float]:
     """The median milliseconds of each."""
     seconds: list[list[float]] = [[] for _ in tasks]
     for number in range(rounds + 2):

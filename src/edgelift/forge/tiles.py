@@ -81,14 +81,15 @@ def _bytes(picture: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]
     return np.asarray(picture if picture.dtype == np.uint8 else round_to(picture / 257.0, np.dtype(np.uint8)))
 
 
-def proofs(folder: Path | None, spec: ModelSpec, count: int) -> list[Proof]:
+def proofs(folder: Path | None, spec: ModelSpec, count: int, exact: tuple[int, int] | None = None) -> list[Proof]:
     """Tiles of up to `count` pictures of `folder`, evenly spread, or of drawn scenes where there is none.
 
-    A picture is the truth, and its reduction by the scale what goes in; of large pictures the middle is taken. Raises
-    `InputError` where a folder holds no picture that is large enough.
+    A picture is the truth, and its reduction by the scale what goes in; of large pictures the middle is taken. `exact`: the
+    height and width of every tile, where only these can be run; smaller pictures are left out. Raises `InputError` where a
+    folder holds no picture that is large enough.
     """
     if folder is None:
-        return [_drawn(number, spec) for number in range(DRAWN)]
+        return [_drawn(number, spec, exact) for number in range(min(count, DRAWN))]
     pairs = find_pairs(folder, None, spec.scale)[0] if spec.scale > 1 else []
     if spec.scale == 1:
         raise InputError(f"{folder}: a model of scale 1 restores; leave --pictures out, drawn scenes are used")
@@ -96,6 +97,9 @@ def proofs(folder: Path | None, spec: ModelSpec, count: int) -> list[Proof]:
     for k in range(min(count, len(pairs))):
         loaded = load_pair(pairs[k * len(pairs) // min(count, len(pairs))], spec.scale)
         height, width = (min(side, PROOF) // spec.multiple_of * spec.multiple_of for side in loaded.small.shape[:2])
+        if exact is not None and (loaded.small.shape[0] < exact[0] or loaded.small.shape[1] < exact[1]):
+            continue
+        height, width = exact or (height, width)
         if min(height, width) < 1:
             continue
         top, left = (loaded.small.shape[0] - height) // 2, (loaded.small.shape[1] - width) // 2
@@ -104,16 +108,18 @@ def proofs(folder: Path | None, spec: ModelSpec, count: int) -> list[Proof]:
         small = loaded.small[top : top + height, left : left + width]
         made.append(Proof(loaded.pair.name, np.ascontiguousarray(_bytes(small)), _bytes(truth)))
     if not made:
+        least = [side * spec.scale for side in exact or (spec.multiple_of, spec.multiple_of)]
         raise InputError(
-            f"{folder}: no picture is large enough to compare with; expected {spec.multiple_of * spec.scale} pixels"
+            f"{folder}: no picture is large enough to compare with; expected {least[0]}×{least[1]} pixels or more"
         )
     return made
 
 
-def _drawn(number: int, spec: ModelSpec) -> Proof:
+def _drawn(number: int, spec: ModelSpec, exact: tuple[int, int] | None = None) -> Proof:
     """A scene, drawn twice as large as its truth and reduced, so that its edges are as soft as a photograph's."""
     side = PROOF // spec.multiple_of * spec.multiple_of
-    large = scene(2 * spec.scale * side + 2 * number, 2 * spec.scale * side)[2 * number :]
-    truth = resize(large, spec.scale * side, spec.scale * side)
-    small = truth if spec.scale == 1 else resize(truth, side, side)
+    height, width = exact or (side, side)
+    large = scene(2 * spec.scale * height + 2 * number, 2 * spec.scale * width)[2 * number :]
+    truth = resize(large, spec.scale * height, spec.scale * width)
+    small = truth if spec.scale == 1 else resize(truth, height, width)
     return Proof(f"drawn {number + 1}", np.ascontiguousarray(small), truth)

@@ -45,7 +45,7 @@ class Bundle:
     source: str
     """Where it came from, for messages."""
     form: str = "onnx"
-    """What `data` is: an ONNX bundle, or what one was compiled to, `openvino` or `litert` (see `io.compiled`)."""
+    """What `data` is: an ONNX bundle, or what one was compiled to: `openvino`, `litert` or `sophon` (see `io.compiled`)."""
     weights: bytes = b""
     """The bytes of the second file of forms that have two."""
 

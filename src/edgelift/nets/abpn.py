@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgelift.nets.network import Network, conv, shuffle_blocks
+from edgelift.nets.network import Network, conv
 from edgelift.nets.reparam import block_of
 
 __all__ = ["ABPN", "RESIDUALS"]
@@ -21,9 +21,9 @@ RESIDUALS = ("anchor", "image", "feature", "none")
 class ABPN(Network):
     """conv(3→c)+ReLU · `layers` × [conv(c→c)+ReLU] · conv(c→3s²)+ReLU · conv(3s²→3s²) · + residual.
 
-    `residual`: `anchor`, `image` (the same sum, made after the shuffle by a nearest-neighbour resize), `feature`
-    (the first features added before the last two layers) or `none`. `block`: how all convolutions but the last are
-    trained, `plain` or `reparam` (see `nets.reparam`).
+    `residual`: `anchor`, `image` (the same sum, made after a pixel shuffle in PyTorch's order of channels, with a
+    nearest-neighbour resize), `feature` (the first features added before the last two layers) or `none`. `block`: how
+    all convolutions but the last are trained, `plain`, `reparam` or `norm` (see `nets.reparam`).
     """
 
     architecture = "abpn"
@@ -67,5 +67,6 @@ class ABPN(Network):
         if self.residual == "anchor":
             out = out + torch.cat([x] * self.scale**2, dim=1)
         elif self.residual == "image":
-            out = shuffle_blocks(out, self.scale) + functional.interpolate(x, scale_factor=self.scale, mode="nearest")
+            out = functional.pixel_shuffle(out, self.scale)
+            out = out + functional.interpolate(x, scale_factor=self.scale, mode="nearest")
         return out

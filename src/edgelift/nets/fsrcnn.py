@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgelift.nets.luma import LumaNetwork
-from edgelift.nets.network import RunsAsConv, conv, conv_of
+from edgelift.nets.network import RunsAsConv, conv
 
 __all__ = ["FSRCNN"]
 
@@ -25,6 +25,8 @@ ALIGNS = ("centred", "corner")
 
 class SubPixelDeconv(RunsAsConv):
     """A one-channel transposed convolution, 9×9 with stride `scale`, run as a convolution that gives blocks."""
+
+    narrows = True
 
     def __init__(self, channels: int, scale: int, padding: str, align: str = "centred") -> None:
         super().__init__()
@@ -49,9 +51,13 @@ class SubPixelDeconv(RunsAsConv):
                     line[i, self.reach - d, tap] = 1.0
         return torch.einsum("iat,jbu,ctu->ijcab", line, line, self.weight).reshape(s * s, -1, size, size)
 
-    def as_conv(self) -> nn.Conv2d:
-        """The equal convolution."""
-        return conv_of(self.regrouped(), self.bias.expand(self.scale**2), self.padding)
+    def narrow(self, index: Tensor) -> None:
+        """See `RunsAsConv.narrow`."""
+        self.weight = nn.Parameter(self.weight.detach()[index], requires_grad=self.weight.requires_grad)
+
+    def equal(self) -> tuple[Tensor, Tensor]:
+        """See `RunsAsConv.equal`."""
+        return self.regrouped(), self.bias.expand(self.scale**2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Blocks N × scale² × h × w."""

@@ -21,9 +21,22 @@ __all__ = ["Gate", "Network", "Padding", "RunsAsConv", "conv", "conv_of", "param
 class RunsAsConv(nn.Module):
     """A layer that is trained in a form of its own and runs as one plain convolution."""
 
+    padding: str
+    """What lies beyond the picture."""
+    narrows: ClassVar[bool] = False
+    """Whether it can read fewer channels, by `narrow`."""
+
+    def equal(self) -> tuple[Tensor, Tensor]:
+        """Weights (out × in × k × k) and biases of the convolution that gives the same result; gradients flow through."""
+        raise NotImplementedError
+
+    def narrow(self, index: Tensor) -> None:
+        """Change in place to read only the channels `index`; the others count as 0."""
+        raise NotImplementedError
+
     def as_conv(self) -> nn.Conv2d:
         """The convolution that gives the same result."""
-        raise NotImplementedError
+        return conv_of(*self.equal(), self.padding)
 
 
 class Gate(nn.Module):

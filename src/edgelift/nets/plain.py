@@ -19,7 +19,7 @@ __all__ = ["Plain"]
 class Plain(Network):
     """conv(3→c)+ReLU · `layers` × [conv(c→c)+ReLU] · conv(c→3s²) · + the input, repeated s² times.
 
-    `block`: how all convolutions but the last are trained, `plain` or `reparam` (see `nets.reparam`).
+    `block`: how all convolutions but the last are trained, `plain`, `reparam` or `norm` (see `nets.reparam`).
     """
 
     architecture = "plain"

@@ -1,7 +1,8 @@
-"""Convolutions that are trained as several branches and run as one: the edge-oriented block of ECBSR (Zhang, Zeng and
-Zhang, ACM Multimedia 2021), in the manner of RepVGG (Ding et al., CVPR 2021).
+"""Convolutions that are trained in another form and run as one: with a batch normalisation behind them, or as several
+branches, the edge-oriented block of ECBSR (Zhang, Zeng and Zhang, ACM Multimedia 2021), in the manner of RepVGG (Ding et
+al., CVPR 2021).
 
-All branches are linear in their input, so their sum is one 3×3 convolution whose weights follow from theirs. That
+All branches of that block are linear in their input, so their sum is one 3×3 convolution whose weights follow from theirs. That
 convolution is what runs in training too: the branches differ from it only in what their gradients do.
 """
 
@@ -13,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgelift.nets.network import RunsAsConv, conv, conv_of
+from edgelift.nets.network import RunsAsConv, conv
 
-__all__ = ["BLOCKS", "EDGES", "EdgeConv", "block_of"]
+__all__ = ["BLOCKS", "EDGES", "EdgeConv", "NormedConv", "block_of"]
 
-BLOCKS = ("plain", "reparam")
+BLOCKS = ("plain", "reparam", "norm")
 WIDER = 2
 """How many times as many channels as its result the middle of the expanding branch has."""
 EDGES = (
@@ -56,9 +57,9 @@ class EdgeConv(RunsAsConv):
             weight = weight + functional.pad(middle[:, :, None, None], (1, 1, 1, 1))
         return weight
 
-    def as_conv(self) -> nn.Conv2d:
-        """The equal convolution."""
-        return conv_of(self.merged(), self.bias, self.padding)
+    def equal(self) -> tuple[Tensor, Tensor]:
+        """See `RunsAsConv.equal`."""
+        return self.merged(), self.bias
 
     def forward(self, x: Tensor) -> Tensor:
         """N × out × h × w."""
@@ -66,8 +67,33 @@ class EdgeConv(RunsAsConv):
         return functional.conv2d(functional.pad(x, (1, 1, 1, 1), mode=mode), self.merged(), self.bias)
 
 
+class NormedConv(RunsAsConv):
+    """A 3×3 convolution without bias and a batch normalisation, run as one convolution."""
+
+    def __init__(self, into: int, out: int, padding: str, *, relu: bool = True) -> None:
+        super().__init__()
+        self.padding = padding
+        self.conv = conv(into, out, 3, padding, relu=relu, bias=False)
+        self.norm = nn.BatchNorm2d(out)
+
+    def equal(self) -> tuple[Tensor, Tensor]:
+        """See `RunsAsConv.equal`; by the means and spreads that training measured."""
+        mean, variance = self.norm.running_mean, self.norm.running_var
+        assert mean is not None
+        assert variance is not None
+        factor = self.norm.weight / torch.sqrt(variance + self.norm.eps)
+        return self.conv.weight * factor[:, None, None, None], self.norm.bias - mean * factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N × out × h × w."""
+        out: Tensor = self.norm(self.conv(x))
+        return out
+
+
 def block_of(kind: str, into: int, out: int, padding: str) -> nn.Module:
     """A 3×3 convolution before a ReLU, trained in the form `kind`. Raises `ValueError` for one that is not in `BLOCKS`."""
     if kind not in BLOCKS:
         raise ValueError(f"block must be one of {', '.join(BLOCKS)}, got {kind!r}")
-    return EdgeConv(into, out, padding) if kind == "reparam" else conv(into, out, 3, padding)
+    if kind == "reparam":
+        return EdgeConv(into, out, padding)
+    return NormedConv(into, out, padding) if kind == "norm" else conv(into, out, 3, padding)

@@ -5,37 +5,14 @@ A normalisation after a convolution is a part of it once training is over: expor
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgelift.nets.network import Network, RunsAsConv, conv, conv_of
+from edgelift.nets.network import Network, conv
+from edgelift.nets.reparam import NormedConv
 from edgelift.nets.steps import halo_of_steps, steps_of
 
-__all__ = ["NormedConv", "SRResNet"]
-
-
-class NormedConv(RunsAsConv):
-    """A 3×3 convolution without bias and a batch normalisation, run as one convolution."""
-
-    def __init__(self, channels: int, padding: str, *, relu: bool) -> None:
-        super().__init__()
-        self.conv = conv(channels, channels, 3, padding, relu=relu, bias=False)
-        self.norm = nn.BatchNorm2d(channels)
-
-    def as_conv(self) -> nn.Conv2d:
-        """The equal convolution, by the means and spreads that training measured."""
-        mean, variance = self.norm.running_mean, self.norm.running_var
-        assert mean is not None
-        assert variance is not None
-        factor = self.norm.weight / torch.sqrt(variance + self.norm.eps)
-        weight = self.conv.weight * factor[:, None, None, None]
-        return conv_of(weight, self.norm.bias - mean * factor, self.conv.padding_mode)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """N × c × h × w, as `x`."""
-        out: Tensor = self.norm(self.conv(x))
-        return out
+__all__ = ["SRResNet"]
 
 
 class ResidualBlock(nn.Module):
@@ -43,9 +20,9 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int, padding: str) -> None:
         super().__init__()
-        self.first = NormedConv(channels, padding, relu=True)
+        self.first = NormedConv(channels, channels, padding, relu=True)
         self.slopes = nn.PReLU(channels)
-        self.second = NormedConv(channels, padding, relu=False)
+        self.second = NormedConv(channels, channels, padding, relu=False)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = x + self.second(self.slopes(self.first(x)))
@@ -65,7 +42,7 @@ class SRResNet(Network):
         self.halo = 4 + 2 * layers + 1 + halo_of_steps(self.steps, after=4)
         self.head = conv(3, channels, 9, padding)
         self.trunk = nn.ModuleList(ResidualBlock(channels, padding) for _ in range(layers))
-        self.body = NormedConv(channels, padding, relu=False)
+        self.body = NormedConv(channels, channels, padding, relu=False)
         self.enlarge = nn.ModuleList(conv(channels, channels * step**2, 3, padding) for step in self.steps)
         self.slopes = nn.ModuleList(nn.PReLU(channels) for _ in range(1 + len(self.steps)))
         self.tail = conv(channels, 3, 9, padding, relu=False)

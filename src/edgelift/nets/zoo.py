@@ -6,6 +6,7 @@ from typing import Any
 
 from edgelift.core.errors import RequestError
 from edgelift.core.registry import Registry
+from edgelift.nets.narrow import narrowed
 from edgelift.nets.network import Network
 
 __all__ = ["ARCHITECTURES", "build"]
@@ -35,11 +36,17 @@ ARCHITECTURES = Registry(
 
 
 def build(architecture: str, **config: Any) -> Network:
-    """A new network; raises `RequestError` for an unknown architecture or configuration."""
+    """A new network; raises `RequestError` for an unknown architecture or configuration.
+
+    `pruned`, which every architecture takes, names layers and how many channels they make (see `nets.narrow`).
+    """
     kind = ARCHITECTURES.load(architecture)
+    own = {name: value for name, value in config.items() if name != "pruned"}
     try:
-        _check_numbers(config)
-        network = kind(**config)
+        _check_numbers(own)
+        network = kind(**own)
+        if "pruned" in config:
+            network = narrowed(network, dict(config["pruned"]))
     except (ArithmeticError, TypeError, ValueError) as exc:
         raise RequestError(f"{architecture} cannot be built from {config}: {exc}") from exc
     assert isinstance(network, Network)

@@ -66,6 +66,9 @@ class Planner:
         if max(self.batches) > engine.limits.max_batch:
             raise RequestError(f"this engine runs at most {engine.limits.max_batch} windows in a batch, got {batch}")
         self.memory, self._measure = memory, measure or prices.measure
+        self._stated: CostModel | None = getattr(engine, "stated", None)
+        """Prices that the file states."""
+        self._simulated = self._stated is not None and getattr(engine, "simulated", False)
         self._held: dict[str, int] = {"workers": workers, "ahead": ahead, "behind": behind}
         self.resident = resident_bytes()
         """Bytes that the process held when this was made."""
@@ -103,8 +106,10 @@ class Planner:
         `again` measures in any case.
         """
         with self._lock:
+            if self._simulated:  # by a simulator's own time nothing could be planned
+                return self._stated
             if not self._looked:
-                self._known, self._looked = prices.load(self.key), True
+                self._known, self._looked = prices.load(self.key) or self._stated, True
             if again or (self._known is None and measure):
                 most = int(MEASURED_MEMORY / self.footprint(1, 1).per_pixel)
                 many: dict[str, Any] = {}

@@ -209,7 +209,15 @@ class Upscaler:
         planner, multiple = self.planner(dtype), self.model.spec.multiple_of
         halo, overlap = sharing(self._merge, self._overlap, self.model.spec.halo)
         kind = self._kind(layers, dtype)
-        if self._engine("uint8").limits.shapes or (isinstance(self._tile, str) and self._merge == "crop"):
+        shapes = self._engine("uint8").limits.shapes
+        if shapes and not isinstance(self._tile, str):
+            if tuple(self._tile) not in shapes:
+                able = ", ".join(f"{tall}×{wide}" for tall, wide in shapes)
+                raise RequestError(
+                    f"{self.name} runs windows of {able} only, not of {self._tile[0]}×{self._tile[1]}; leave the tile out"
+                )
+            return replace(plan(height, width, self._tile, halo, multiple, overlap), variant=self.model.spec.widest)
+        if shapes or (isinstance(self._tile, str) and self._merge == "crop"):
             tile = planner.tile(height, width, **kind, fixed=self._merge != "crop")
             return replace(plan(height, width, tile, halo, multiple, overlap), variant=self.model.spec.widest)
         if isinstance(self._tile, str):  # blended results depend on the tile, which must not depend on measurements

@@ -15,12 +15,12 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from edgelift.core.grids import Grid, activation_grid
 from edgelift.shrink.equalise import STRENGTHS, equalised
-from edgelift.shrink.grids import Grid, activation_grid
-from edgelift.shrink.quantize import CORE_IN, Weights, fused, graded, quantised, weights_of
+from edgelift.shrink.quantize import CORE_IN, CORE_OUT, Weights, fused, graded, quantised, weights_of
 from edgelift.shrink.ranges import METHODS, Seen, range_of
 
-__all__ = ["Calibrated", "Run", "Trial", "calibrated"]
+__all__ = ["Calibrated", "Run", "Trial", "by_minmax", "calibrated"]
 
 Run = Callable[[onnx.ModelProto], Callable[[NDArray[np.float32]], list[NDArray[np.float32]]]]
 """Opens a graph with the input `core_in`; what it gives takes a batch and returns the graph's outputs."""
@@ -85,6 +85,19 @@ def calibrated(
                 best = cost, made, trials[-1], {name: grids[name] for name in sorted(inner)}
     assert best is not None
     return Calibrated(best[1], best[2], tuple(trials), best[3])
+
+
+def by_minmax(core: onnx.ModelProto, tiles: NDArray[np.float32], run: Run, *, clip: bool = True) -> onnx.ModelProto:
+    """`core` on 8 bits as converters do it by default, to compare with: each tensor's grid covers all that was seen, and all
+    filters of a layer share one.
+
+    Without `clip` the result has such a grid, too, and not the picture's: nothing keeps it within 0 … 255.
+    """  # fmt: skip
+    weights, inner = weights_of(core), fused(core)
+    seen = _seen(core, weights, [tiles[k : k + BATCH] for k in range(0, len(tiles), BATCH)], run)
+    free = {name: activation_grid(*range_of(s, "minmax"), "int8") for name, s in seen.items()}
+    grids = graded(core, free, "int8") | ({} if clip else {CORE_OUT: free[CORE_OUT]})
+    return quantised(core, weights, grids, "int8", set(grids) - inner - {CORE_IN}, by_layer=True)
 
 
 def _seen(core: onnx.ModelProto, weights: Weights, batches: Sequence[NDArray[np.float32]], run: Run) -> dict[str, Seen]:

@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from edgelift.core.errors import RequestError
-from edgelift.shrink.grids import PIXELS, Grid, weight_grid
+from edgelift.core.grids import LEAST, PIXELS, WEIGHT_PEAK, Grid, weight_grid
 
 __all__ = [
     "ACTIVATIONS",
     "CORE_IN",
     "CORE_OUT",
+    "SAME_GRID",
     "Weights",
     "fused",
     "graded",
@@ -35,9 +36,9 @@ __all__ = [
 ]
 
 CORE_IN, CORE_OUT = "core_in", "core_out"
-SAME_GRID = ("Concat", "Pad", "DepthToSpace")
-"""Operators whose result is on the grid of what goes in."""
-OPERATORS = ("Conv", "Relu", "PRelu", "LeakyRelu", "Add", *SAME_GRID)
+SAME_GRID = ("Concat", "Pad", "DepthToSpace", "Resize")
+"""Operators whose result is on the grid of what goes in; of resizing the nearest neighbour alone."""
+OPERATORS = ("Conv", "Relu", "PRelu", "LeakyRelu", "Add", *SAME_GRID[:3])
 ACTIVATIONS = ("Relu", "PRelu", "LeakyRelu")
 OPSETS = {"int8": 18, "int16x8": 21}
 """Opset 21 is the first with grids of 16 bits."""
@@ -53,10 +54,15 @@ def weights_of(core: onnx.ModelProto) -> Weights:
 
 def problems(core: onnx.ModelProto) -> list[str]:
     """Why `core` cannot be put on whole numbers, in plain words; empty where it can."""
-    found = sorted({node.op_type for node in core.graph.node} - set(OPERATORS))
+    found = sorted({node.op_type for node in core.graph.node if not _repeats(node)} - set(OPERATORS))
     if "QuantizeLinear" in found or "DequantizeLinear" in found:
         return ["it is quantised already; start from its float parent"]
     return [f"the operator {kind!r} has no whole-number form here; there are {', '.join(OPERATORS)}" for kind in found]
+
+
+def _repeats(node: onnx.NodeProto) -> bool:
+    """Whether it resizes by repeating pixels, which invents no values."""
+    return node.op_type == "Resize" and all(a.s == b"nearest" for a in node.attribute if a.name == "mode")
 
 
 def readers_of(core: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:
@@ -126,11 +132,18 @@ class _Written:
 
 
 def quantised(
-    core: onnx.ModelProto, weights: Weights, grids: Mapping[str, Grid], bits: str, graded_tensors: set[str]
+    core: onnx.ModelProto,
+    weights: Weights,
+    grids: Mapping[str, Grid],
+    bits: str,
+    graded_tensors: set[str],
+    *,
+    by_layer: bool = False,
 ) -> onnx.ModelProto:
     """`core` with `weights` in place of its own, on `grids`; `graded_tensors` are those that get a pair of operators.
 
-    Raises `RequestError` for operators that have no whole-number form.
+    `by_layer`: all filters of a layer share a grid, which is worse, and what converters long did. Raises `RequestError` for
+    operators that have no whole-number form.
     """
     if found := problems(core):
         raise RequestError(f"{core.graph.name}: {'; '.join(found)}")
@@ -142,7 +155,7 @@ def quantised(
         copy.CopyFrom(node)
         name = node.output[0]
         if node.op_type == "Conv":
-            copy.input[:] = _convolution(made, node, weights, names, grids)
+            copy.input[:] = _convolution(made, node, weights, names, grids, by_layer)
         else:
             copy.input[:] = [names.get(given, given) for given in node.input]
             made.constants.update({given: weights[given] for given in node.input if given in weights})
@@ -155,12 +168,19 @@ def quantised(
 
 
 def _convolution(
-    made: _Written, node: onnx.NodeProto, weights: Weights, names: Mapping[str, str], grids: Mapping[str, Grid]
+    made: _Written,
+    node: onnx.NodeProto,
+    weights: Weights,
+    names: Mapping[str, str],
+    grids: Mapping[str, Grid],
+    by_layer: bool,
 ) -> list[str]:
     """Inputs of a convolution on whole numbers; the bias is on the grid of the sums, as accumulators are."""
     entering, name = grids[node.input[0]], node.input[1]
     weight = weights[name]
     scale = weight_grid(weight, entering.bits)
+    if by_layer:
+        scale = np.full_like(scale, max(float(np.abs(weight).max()) / WEIGHT_PEAK, LEAST))
     has_bias = len(node.input) > 2 and node.input[2]
     bias = weights[node.input[2]] if has_bias else np.zeros(len(weight), np.float32)
     sums = (scale * np.float32(entering.scale)).astype(np.float32)

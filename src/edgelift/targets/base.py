@@ -16,8 +16,9 @@ from edgelift.core.spec import ModelSpec
 
 __all__ = ["PRECISIONS", "TARGETS", "Files", "Source", "Target", "load_target"]
 
-PRECISIONS = ("float", "fp16", "int8", "int16x8")
-"""Of weights and activations: 32 bits; weights of 16 bits; 8 bits; activations of 16 and weights of 8 bits."""
+PRECISIONS = ("float", "fp16", "bf16", "int8", "int16x8")
+"""Of weights and activations: 32 bits; weights of 16 bits; the same with the range of 32; 8 bits; activations of 16 and
+weights of 8 bits."""
 Files = dict[str, bytes]
 """Suffix -> bytes of the files of one model, the one that names the model first."""
 
@@ -27,6 +28,7 @@ TARGETS = Registry(
         "onnx": "edgelift.targets.onnx_file:ONNXTarget",
         "openvino": "edgelift.targets.openvino:OpenVINOTarget",
         "litert": "edgelift.targets.litert:LiteRTTarget",
+        "bm1684x": "edgelift.targets.sophon:SophonTarget",
     },
 )
 
@@ -41,8 +43,13 @@ class Source:
     """From picture to picture, as in a bundle."""
     core: onnx.ModelProto
     """Between the cut points."""
-    size: tuple[int, int] = (192, 256)
-    """Height and width of the windows, for targets whose files name one."""
+    sizes: tuple[tuple[int, int], ...] = ((192, 256),)
+    """Heights and widths of the windows, for targets whose files name some; the first is the one where a file names one."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The first of `sizes`."""
+        return self.sizes[0]
 
 
 class Target(Protocol):
@@ -51,6 +58,8 @@ class Target(Protocol):
     name: ClassVar[str]
     suffix: ClassVar[str]
     """Of the file that is named."""
+    static: ClassVar[bool]
+    """Whether its files run windows of the named sizes only."""
     precisions: ClassVar[tuple[str, ...]]
     about: ClassVar[str]
     """What the files are and where they run, in a line."""

@@ -1,7 +1,8 @@
 """LiteRT (TensorFlow Lite) files, for phones and small boards; translated from the bundle's core, operator by operator.
 
 The whole file is NHWC, so nothing is transposed; the pixel shuffle is one DEPTH_TO_SPACE, whose order of channels is that
-of a bundle. A file names one size of window, but no operator depends on it: runtimes may resize its input.
+of a bundle. A file names one size of window, but no operator depends on it: runtimes may resize its input. Only where the
+bundle was rewritten so that its pixel shuffle is a transposed convolution, that is one here, too, and fixes the size.
 
 precision   takes                            gives                       clipped by
 float       float32, 0 … 255                 float32, 0 … 255            RELU and MINIMUM
@@ -15,6 +16,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,7 +26,8 @@ from onnx import helper, numpy_helper
 
 from edgelift.core.errors import BundleError, EngineMissingError, RequestError
 from edgelift.core.spec import ModelSpec
-from edgelift.targets.base import PRECISIONS, Files, Source
+from edgelift.shrink.relu_only import relu_only
+from edgelift.targets.base import Files, Source
 from edgelift.targets.tflite import Builder, Steps
 
 __all__ = ["LiteRTTarget"]
@@ -40,14 +43,20 @@ class LiteRTTarget:
 
     name: ClassVar[str] = "litert"
     suffix: ClassVar[str] = ".tflite"
-    precisions: ClassVar[tuple[str, ...]] = PRECISIONS
+    static: ClassVar[bool] = False
+    precisions: ClassVar[tuple[str, ...]] = ("float", "fp16", "int8", "int16x8")
     about: ClassVar[str] = "LiteRT (TensorFlow Lite, .tflite), for phones and small boards"
 
     @classmethod
     def missing(cls) -> str:
         """See `Target.missing`."""
-        found = importlib.util.find_spec("ai_edge_litert") is not None
-        return "" if found else "LiteRT is not installed; pip install 'edgelift[litert]'"
+        if importlib.util.find_spec("ai_edge_litert") is None:
+            return "LiteRT is not installed; pip install 'edgelift[litert]'"
+        try:
+            import_module("ai_edge_litert.schema_py_generated")  # brings flatbuffers
+        except ImportError as exc:
+            return f"LiteRT is installed in part ({exc}); pip install --force-reinstall 'edgelift[litert]'"
+        return ""
 
     @classmethod
     def problems(cls, source: Source) -> list[str]:
@@ -71,15 +80,22 @@ class LiteRTTarget:
         return {cls.suffix: _Translation(source).file()}
 
     @classmethod
-    def operators(cls, source: Source) -> list[str]:
-        """The kinds of operators of its file, in their order. Raises as `compile`, and `EngineMissingError`."""
+    def operators(cls, source: Source, precision: str | None = None) -> list[str]:
+        """The kinds of operators of its file, without those that widen weights; of a float source as they would be in that
+        precision. Raises as `compile`, and `EngineMissingError`."""
         if missing := cls.missing():
             raise EngineMissingError(missing)
         if found := cls.problems(source):
             raise RequestError(f"litert cannot take {source.spec.name}: {'; '.join(found)}")
-        made = _Translation(source)
+        whole = source.spec.bits == "float" and precision in ("int8", "int16x8")
+        made = _Translation(replace(source, core=relu_only(source.core)) if whole else source)
         made.file()
-        return made.kinds
+        kinds = [kind for kind in made.kinds if kind != "DEQUANTIZE"]
+        if whole:
+            for clip in ("RELU", "MINIMUM"):  # a grid clips by itself
+                del kinds[len(kinds) - 1 - kinds[::-1].index(clip)]
+            kinds += ["QUANTIZE"] * (precision == "int16x8")
+        return kinds
 
 
 def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
@@ -212,10 +228,27 @@ class _Translation:
             return blocks
         shape = (blocks.shape[0] * b, blocks.shape[1] * b, 3)
         number = self._builder.tensor("larger", (1, *shape), dtype, blocks.steps)
-        self._builder.operator("DEPTH_TO_SPACE", [blocks.number], number, dtype, blockSize=b)
+        if any(node.op_type == "ConvTranspose" for node in self._source.whole.graph.node):
+            self._transposed(blocks, shape, number, dtype)
+        else:
+            self._builder.operator("DEPTH_TO_SPACE", [blocks.number], number, dtype, blockSize=b)
         return _Value(number, shape, blocks.steps)
 
     # -- operators: each makes what a node gives and returns the names of the nodes' results that it made
+    def _transposed(self, blocks: _Value, shape: tuple[int, int, int], number: int, dtype: str) -> None:
+        """The pixel shuffle as a transposed convolution of zeros and ones; it names the size of its result."""
+        b = self._source.spec.shuffle
+        weight = np.zeros((3, b, b, 3 * b * b), np.float32 if dtype == "float32" else np.int8)
+        for channel in range(3 * b * b):
+            place, colour = divmod(channel, 3)
+            weight[colour, place // b, place % b, channel] = 1
+        sides = self._builder.constant("larger/sides", np.array([1, *shape], np.int32))
+        steps = None if dtype == "float32" else Steps(np.ones(3, np.float32))
+        held = self._builder.constant("larger/shuffle", weight, steps)
+        self._builder.operator(
+            "TRANSPOSE_CONV", [sides, held, blocks.number], number, dtype, padding=1, strideH=b, strideW=b
+        )
+
     def conv(self, node: onnx.NodeProto) -> list[str]:
         """A convolution, with the ReLU behind it."""
         given, entering = _attributes(node), self._value(node.input[0])

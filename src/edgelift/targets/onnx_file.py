@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import onnx
 
-from edgelift.targets.base import PRECISIONS, Files, Source
+from edgelift.targets.base import Files, Source
 
 __all__ = ["ONNXTarget"]
 
@@ -16,7 +16,8 @@ class ONNXTarget:
 
     name: ClassVar[str] = "onnx"
     suffix: ClassVar[str] = ".onnx"
-    precisions: ClassVar[tuple[str, ...]] = PRECISIONS
+    static: ClassVar[bool] = False
+    precisions: ClassVar[tuple[str, ...]] = ("float", "fp16", "int8", "int16x8")
     about: ClassVar[str] = "a bundle, for ONNX Runtime, OpenVINO and other runtimes"
 
     @classmethod

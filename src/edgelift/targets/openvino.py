@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
 
-from edgelift.core.errors import EngineError
+from edgelift.core.errors import EngineError, EngineMissingError
 from edgelift.targets.base import Files, Source
 
 __all__ = ["OpenVINOTarget"]
@@ -27,6 +27,7 @@ class OpenVINOTarget:
 
     name: ClassVar[str] = "openvino"
     suffix: ClassVar[str] = ".xml"
+    static: ClassVar[bool] = False
     precisions: ClassVar[tuple[str, ...]] = ("float", "fp16", "int8")
     about: ClassVar[str] = "OpenVINO IR (.xml and .bin), for Intel CPUs, GPUs and NPUs"
 
@@ -46,8 +47,12 @@ class OpenVINOTarget:
         """See `Target.compile`."""
         # OpenVINO reports its use over the network from a forked process; without that package it does not.
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None means: not to be imported
-        import openvino
-
+        try:
+            import openvino
+        except (ImportError, OSError) as exc:
+            raise EngineMissingError(
+                f"OpenVINO is installed, but does not start ({exc}); pip install --force-reinstall 'edgelift[openvino]'"
+            ) from exc
         with tempfile.TemporaryDirectory(prefix="edgelift-") as folder:
             place = Path(folder) / "model.xml"
             try:

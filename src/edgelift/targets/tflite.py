@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Builder", "Steps"]
+__all__ = ["Builder", "Steps", "with_metadata"]
 
 SCHEMA_VERSION = 3
 IDENTIFIER = b"TFL3"
 TYPES = {
     "float32": "FLOAT32",
     "float16": "FLOAT16",
+    "uint8": "UINT8",
     "int8": "INT8",
     "int16": "INT16",
     "int32": "INT32",
@@ -28,13 +29,14 @@ OPTIONS = {
     "CONV_2D": "Conv2DOptions", "ADD": "AddOptions", "CONCATENATION": "ConcatenationOptions", "PAD": "PadOptions",
     "MIRROR_PAD": "MirrorPadOptions", "DEPTH_TO_SPACE": "DepthToSpaceOptions", "DEQUANTIZE": "DequantizeOptions",
     "MINIMUM": "MaximumMinimumOptions", "QUANTIZE": "QuantizeOptions", "LEAKY_RELU": "LeakyReluOptions",
+    "TRANSPOSE_CONV": "TransposeConvOptions",
 }  # fmt: skip
 """Tables of options; operators that are not listed have none."""
 VERSIONS = {
     ("CONV_2D", "int8"): 3, ("CONV_2D", "int16"): 4, ("ADD", "int8"): 2, ("ADD", "int16"): 3, ("CONCATENATION", "int8"): 2,
     ("CONCATENATION", "int16"): 3, ("DEPTH_TO_SPACE", "int8"): 2, ("DEQUANTIZE", "float16"): 3, ("QUANTIZE", "int16"): 2,
     ("PAD", "int8"): 2, ("MIRROR_PAD", "int8"): 2, ("MIRROR_PAD", "int16"): 3, ("LEAKY_RELU", "int16"): 2,
-    ("RELU", "int8"): 2, ("RELU", "int16"): 3,
+    ("RELU", "int8"): 2, ("RELU", "int16"): 3, ("TRANSPOSE_CONV", "int8"): 2,
 }  # fmt: skip
 """Of operators by the type of what goes in, where it is not 1."""
 
@@ -90,25 +92,15 @@ class Builder:
 
     def finish(self, image: int, larger: int, metadata: Mapping[str, str]) -> bytes:
         """The file, which takes `image` and gives `larger`."""
-        import flatbuffers
-
         self._graph.inputs, self._graph.outputs = np.array([image], np.int32), np.array([larger], np.int32)
         self._model.subgraphs = [self._graph]
         self._model.description = b"edgelift"
-        self._model.metadata = []
-        for name, text in metadata.items():
-            buffer, entry = self._s.BufferT(), self._s.MetadataT()
-            buffer.data = np.frombuffer(text.encode(), np.uint8)
-            entry.name, entry.buffer = name, len(self._model.buffers)
-            self._model.buffers.append(buffer)
-            self._model.metadata.append(entry)
+        _add_metadata(self._model, metadata)
         signature = self._s.SignatureDefT()
         signature.signatureKey, signature.subgraphIndex = "serving_default", 0
         signature.inputs, signature.outputs = [self._end("image", image)], [self._end("larger", larger)]
         self._model.signatureDefs = [signature]
-        writer = flatbuffers.Builder(1 << 16)
-        writer.Finish(self._model.Pack(writer), file_identifier=IDENTIFIER)
-        return bytes(writer.Output())
+        return _packed(self._model)
 
     def _tensor(self, name: str, shape: Sequence[int], dtype: str, steps: Steps | None, buffer: int) -> int:
         made = self._s.TensorT()
@@ -135,3 +127,32 @@ class Builder:
         made = self._s.TensorMapT()
         made.name, made.tensorIndex = name, tensor
         return made
+
+
+def with_metadata(data: bytes, metadata: Mapping[str, str]) -> bytes:
+    """The file `data`, which any tool may have made, with that metadata beside its own; its graph stays as it is."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(data, 0)
+    _add_metadata(model, metadata)
+    return _packed(model)
+
+
+def _add_metadata(model: Any, metadata: Mapping[str, str]) -> None:
+    from ai_edge_litert import schema_py_generated as schema
+
+    model.metadata = [*(model.metadata or [])]
+    for name, text in metadata.items():
+        buffer, entry = schema.BufferT(), schema.MetadataT()
+        buffer.data = np.frombuffer(text.encode(), np.uint8)
+        entry.name, entry.buffer = name, len(model.buffers)
+        model.buffers.append(buffer)
+        model.metadata.append(entry)
+
+
+def _packed(model: Any) -> bytes:
+    import flatbuffers
+
+    writer = flatbuffers.Builder(1 << 16)
+    writer.Finish(model.Pack(writer), file_identifier=IDENTIFIER)
+    return bytes(writer.Output())

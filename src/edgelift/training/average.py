@@ -17,6 +17,7 @@ from edgelift.nets.network import Network
 from edgelift.training.checkpoint import Checkpoint, network_of
 from edgelift.training.data import Pair
 from edgelift.training.pictures import find_pictures, split
+from edgelift.training.quantised import float_weights
 from edgelift.training.recipe import recipe_from
 from edgelift.training.validation import load_checks, validate_all
 
@@ -55,7 +56,7 @@ def average_greedily(
     network = members[0].network.to(where)
 
     def score(group: Sequence[_Member]) -> list[float]:
-        network.load_state_dict(_mean(group))
+        network.load_state_dict(float_weights(_mean(group)))
         return validate_all(network, checks, where)
 
     alone = [(float(np.mean(score([member]))), number) for number, member in enumerate(members)]

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from edgelift.training.data import Pair, Patches, load_pairs
-from edgelift.training.degrade.batches import MARGIN, DegradedPatches
+from edgelift.training.degrade.batches import MARGIN, DegradedPatches, groups_of
 from edgelift.training.degrade.pictures import sharpened
+from edgelift.training.degrade.pool import Pool
 from edgelift.training.recipe import Recipe
+from edgelift.training.resident import ResidentPatches
 
 __all__ = ["Batches", "batches_of"]
 
@@ -38,7 +40,9 @@ def _clean(
     recipe: Recipe, paths: Sequence[Path], scale: int, device: torch.device, say: Callable[[str], None]
 ) -> Batches:
     part = recipe.data
-    return _patches(recipe, load_pairs(paths, scale, part.patch, say, factors=part.rescale), part.patch)
+    return _patches(
+        recipe, load_pairs(paths, scale, part.patch, say, factors=part.rescale), part.patch, part.batch, device
+    )
 
 
 def _degraded(
@@ -48,10 +52,21 @@ def _degraded(
     assert settings is not None
     side = (part.patch + 2 * MARGIN) * scale
     crisp = [sharpened(pair.high, settings.sharpen) for pair in load_pairs(paths, 1, side, say, factors=part.rescale)]
-    sharp = _patches(recipe, [Pair("", picture, picture) for picture in crisp], side)
-    return DegradedPatches(lambda step: sharp(step)[1], settings, scale, part.patch, recipe.train.seed, device)
+    pairs = [Pair("", picture, picture) for picture in crisp]
+    patches = _patches(recipe, pairs, side, settings.together if settings.pool else part.batch, device)
+
+    def sharp(number: int) -> Tensor:
+        return patches(number)[1]
+
+    seed = recipe.train.seed
+    if not settings.pool:
+        return DegradedPatches(sharp, settings, scale, part.patch, seed, device)
+    make = groups_of(sharp, settings, scale, seed, device)
+    return Pool(make, settings.pool, settings.together, part.batch, settings.reuse, part.patch, scale, seed)
 
 
-def _patches(recipe: Recipe, pairs: Sequence[Pair], side: int) -> Patches:
-    part = recipe.data
-    return Patches(pairs, side, part.batch, recipe.train.seed, texture=part.texture, permute=part.permute)
+def _patches(recipe: Recipe, pairs: Sequence[Pair], side: int, batch: int, device: torch.device) -> Patches:
+    part, seed = recipe.data, recipe.train.seed
+    if device.type == "cpu":
+        return Patches(pairs, side, batch, seed, texture=part.texture, permute=part.permute)
+    return ResidentPatches(pairs, side, batch, seed, device, texture=part.texture, permute=part.permute)

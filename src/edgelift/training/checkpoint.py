@@ -19,6 +19,7 @@ from torch import Tensor
 from edgelift.core.errors import TrainingError
 from edgelift.nets import zoo
 from edgelift.nets.network import Network
+from edgelift.training.quantised import float_weights
 
 __all__ = ["Checkpoint", "network_of"]
 
@@ -63,11 +64,11 @@ class Checkpoint:
 
 
 def network_of(checkpoint: Checkpoint, path: Path) -> Network:
-    """The network of a checkpoint with its averaged weights. Raises `TrainingError` where they do not fit."""
+    """The network of a checkpoint with its averaged weights, in floats. Raises `TrainingError` where they do not fit."""
     try:
         arguments = dict(checkpoint.meta["recipe"]["network"])
         network = zoo.build(arguments.pop("architecture"), **arguments)
-        network.load_state_dict(checkpoint.weights)
+        network.load_state_dict(float_weights(checkpoint.weights))
     except (LookupError, TypeError, ValueError, RuntimeError) as exc:  # a RequestError is a ValueError
         raise TrainingError(f"{path}: no network can be made of it ({exc})") from exc
     return network.requires_grad_(False)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from edgelift.core.errors import TrainingError
 from edgelift.core.resize import resize
 from edgelift.training.pictures import UNREADABLE, read_rgb
 
-__all__ = ["Pair", "Patches", "load_pairs", "mean_gradient"]
+__all__ = ["Pair", "Patches", "Place", "load_pairs", "mean_gradient"]
 
 Bytes = NDArray[np.uint8]
 
@@ -56,27 +58,46 @@ def load_pairs(
     Those that cannot are named through `report`, and counted; raises `TrainingError` where none is left. `factors` add, for each
     picture, pairs of the picture made smaller by each, where that is still large enough.
     """
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        found = list(pool.map(lambda path: _pairs_of(path, scale, least, factors), paths))
     pairs = []
-    skipped = 0
-    for path in paths:
-        try:
-            high = read_rgb(path)
-            pair = _pair(path.stem, high, scale)
-        except UNREADABLE as exc:
-            report(f"skipped {path}: {exc}")
-            skipped += 1
-            continue
-        if min(pair.low.shape[:2]) < least:
-            report(f"skipped {path}: {pair.high.shape[1]}×{pair.high.shape[0]} is smaller than a patch")
-            skipped += 1
-            continue
-        more = [factor for factor in factors if min(high.shape[:2]) * factor >= (least + 1) * scale]
-        pairs += [pair, *(_pair(path.stem, _smaller(high, factor), scale) for factor in more)]
+    for path, of_one in zip(paths, found, strict=True):
+        if isinstance(of_one, str):
+            report(f"skipped {path}: {of_one}")
+        else:
+            pairs += of_one
     if not pairs:
         raise TrainingError(f"none of {len(paths)} pictures can be used")
-    if skipped:
+    if skipped := sum(isinstance(of_one, str) for of_one in found):
         report(f"{skipped} of {len(paths)} pictures skipped, as named above")
     return pairs
+
+
+def _pairs_of(path: Path, scale: int, least: int, factors: Sequence[float]) -> list[Pair] | str:
+    """The pairs of one file, or why there are none."""
+    try:
+        high = read_rgb(path)
+        pair = _pair(path.stem, high, scale)
+    except UNREADABLE as exc:
+        return str(exc)
+    if min(pair.low.shape[:2]) < least:
+        return f"{pair.high.shape[1]}×{pair.high.shape[0]} is smaller than a patch"
+    more = [factor for factor in factors if min(high.shape[:2]) * factor >= (least + 1) * scale]
+    return [pair, *(_pair(path.stem, _smaller(high, factor), scale) for factor in more)]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a patch lies and how it is turned: quarter turns to the left, then columns reversed, then colours in `order`."""
+
+    number: int
+    """Of the pair."""
+    y: int
+    """First row in the reduction."""
+    x: int
+    turns: int
+    flip: bool
+    order: tuple[int, ...] | None
 
 
 class Patches:
@@ -95,36 +116,48 @@ class Patches:
         places = np.array([(p.low.shape[0] - patch + 1) * (p.low.shape[1] - patch + 1) for p in pairs], np.float64)
         self.share = places / places.sum()
 
-    def _cut(self, rng: np.random.Generator, pair: Pair) -> tuple[Bytes, Bytes]:
-        size, scale = self.patch, pair.high.shape[0] // pair.low.shape[0]
-        y = int(rng.integers(pair.low.shape[0] - size + 1))
-        x = int(rng.integers(pair.low.shape[1] - size + 1))
-        high = pair.high[y * scale : (y + size) * scale, x * scale : (x + size) * scale]
-        return pair.low[y : y + size, x : x + size], high
+    def _window(self, rng: np.random.Generator, number: int) -> tuple[int, int, int]:
+        height, width = self.pairs[number].low.shape[:2]
+        return number, int(rng.integers(height - self.patch + 1)), int(rng.integers(width - self.patch + 1))
 
-    def _one(self, rng: np.random.Generator, chosen: NDArray[np.int64]) -> tuple[Bytes, Bytes]:
-        cuts = [self._cut(rng, self.pairs[k]) for k in chosen]
-        low, high = cuts[0]
-        if len(cuts) > 1:
-            gradients = np.array([mean_gradient(low) for low, _ in cuts])
+    def _gradient(self, number: int, y: int, x: int) -> float:
+        return mean_gradient(self.pairs[number].low[y : y + self.patch, x : x + self.patch])
+
+    def _place(self, rng: np.random.Generator, chosen: NDArray[np.int64]) -> Place:
+        windows = [self._window(rng, int(number)) for number in chosen]
+        taken = 0
+        if len(windows) > 1:
+            gradients = np.array([self._gradient(*window) for window in windows])
             chances = (gradients / gradients.max()) ** self.texture
-            low, high = cuts[rng.choice(len(cuts), p=chances / chances.sum())]
+            taken = int(rng.choice(len(windows), p=chances / chances.sum()))
         turns, flip = int(rng.integers(4)), bool(rng.integers(2))
-        low, high = np.rot90(low, turns), np.rot90(high, turns)
-        if flip:
-            low, high = low[:, ::-1], high[:, ::-1]
-        if self.permute:
-            order = rng.permutation(3)
-            low, high = low[:, :, order], high[:, :, order]
-        return low, high
+        order = tuple(int(colour) for colour in rng.permutation(3)) if self.permute else None
+        return Place(*windows[taken], turns, flip, order)
 
-    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
-        """Batch number `step` as uint8 tensors N × 3 × h × w (channels last in memory): low, high."""
+    def places(self, step: int) -> list[Place]:
+        """What batch number `step` consists of."""
         rng = np.random.default_rng([self.seed, step])
         each = CANDIDATES if self.texture > 0 else 1
         chosen = rng.choice(len(self.pairs), self.batch * each, p=self.share).reshape(self.batch, each)
-        low, high = zip(*(self._one(rng, row) for row in chosen), strict=True)
-        return tuple(torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2) for part in (low, high))  # type: ignore[return-value]  # mypy cannot count a generator
+        return [self._place(rng, row) for row in chosen]
+
+    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
+        """Batch number `step` as uint8 tensors N × 3 × h × w (channels last in memory): low, high."""
+        cuts = [self._cut(place) for place in self.places(step)]
+        return tuple(torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2) for part in zip(*cuts, strict=True))  # type: ignore[return-value]  # mypy cannot count a generator
+
+    def _cut(self, place: Place) -> tuple[Bytes, Bytes]:
+        pair = self.pairs[place.number]
+        scale = pair.high.shape[0] // pair.low.shape[0]
+        return _piece(pair.low, place, self.patch, 1), _piece(pair.high, place, self.patch, scale)
+
+
+def _piece(pixels: Bytes, place: Place, side: int, scale: int) -> Bytes:
+    y, x, side = place.y * scale, place.x * scale, side * scale
+    piece = np.rot90(pixels[y : y + side, x : x + side], place.turns)
+    if place.flip:
+        piece = piece[:, ::-1]
+    return piece if place.order is None else piece[:, :, place.order]
 
 
 def mean_gradient(pixels: Bytes) -> float:

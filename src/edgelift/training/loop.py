@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from edgelift.core.errors import TrainingError
 from edgelift.nets import zoo
@@ -28,11 +29,16 @@ from edgelift.training.batches import batches_of
 from edgelift.training.checkpoint import Checkpoint
 from edgelift.training.losses import goal
 from edgelift.training.pictures import find_pictures, split
+from edgelift.training.quantised import Quantised
 from edgelift.training.recipe import Recipe, TrainPart, recipe_from
 from edgelift.training.teacher import teacher_of
 from edgelift.training.validation import load_checks, validate_all
 
 __all__ = ["Progress", "learning_rate", "train"]
+
+CHECK_EVERY = {"cpu": 1}
+"""Steps between two looks at the loss, where other than `CHECK_SELDOM`: a look waits until the device has done its work."""
+CHECK_SELDOM = 50
 
 SUSPENDED = 60.0
 """Seconds that a step counts at most: in a longer one the program was suspended, which is no training time."""
@@ -108,11 +114,12 @@ def train(
     part = recipe.train
     where = _device(device)
     torch.manual_seed(part.seed)
-    network = zoo.build(recipe.network.architecture, **recipe.network.config).to(where)
+    network = zoo.build(recipe.network.architecture, **recipe.network.config)
+    network = (Quantised(network) if part.quantize else network).to(where)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this form
     averaged = copy.deepcopy(network).requires_grad_(False).eval()
-    optimiser = torch.optim.Adam(network.parameters(), lr=part.lr)
-    teacher = teacher_of(part, averaged, run.parent, where)
+    optimiser = torch.optim.Adam(network.parameters(), lr=part.lr, fused=where.type == "cuda")
+    teacher = teacher_of(part, averaged, run, start, where)
     adversary = adversary_of(recipe, network.scale, where)
 
     paths = find_pictures(folders)
@@ -123,7 +130,7 @@ def train(
 
     # -- begin, or go on
     last, best = run / "last.pt", run / "best.pt"
-    step, seconds, best_psnr, history, origin = 0, 0.0, -math.inf, [], ""
+    step, seconds, best_psnr, history, origin, copied = 0, 0.0, -math.inf, [], "", 0
     psnr_each: list[float] = []
     if last.exists():
         saved = Checkpoint.load(last)
@@ -131,6 +138,8 @@ def train(
             raise TrainingError(f"{run} holds a run of another recipe; give another folder or remove it")
         network.load_state_dict(saved.state["network"])
         optimiser.load_state_dict(saved.state["optimiser"])
+        for group in optimiser.param_groups:
+            group["fused"] = where.type == "cuda"  # the state may come from another device
         averaged.load_state_dict(saved.weights)
         if adversary is not None:
             adversary.load(saved.state["adversary"])
@@ -144,6 +153,9 @@ def train(
         averaged.load_state_dict(network.state_dict())
         origin = start.parent.name or start.stem
         say(f"{copied} of {len(network.state_dict())} tensors taken from {start}")
+    if isinstance(network, Quantised) and not last.exists():
+        say(network.begin(batch, start, copied))
+        averaged.load_state_dict(network.state_dict())
 
     def share() -> float:
         return seconds / (60 * minutes) if minutes is not None else step / part.steps
@@ -162,7 +174,7 @@ def train(
         return Checkpoint(weights, meta, resume | ({"adversary": adversary.state()} if adversary is not None else {}))
 
     # -- the loop
-    losses: list[float] = []
+    losses = _Losses(recipe.name, last, CHECK_EVERY.get(where.type, CHECK_SELDOM))
     chances = _chances(network, part.sampling)
     clock = time.monotonic()
     autocast = torch.autocast(where.type, torch.bfloat16, enabled=part.precision == "bf16")
@@ -180,13 +192,7 @@ def train(
             loss = loss + adversary.pull(result, high)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own annotation lacks
-        slope = nn.utils.clip_grad_norm_(network.parameters(), 1.0).item()
-        losses.append(loss.item())
-        if not math.isfinite(losses[-1] + slope):  # a finite loss can have a gradient that is not
-            kept = f"the last good state is {last}" if last.exists() else "nothing was saved yet"
-            raise TrainingError(
-                f"{recipe.name}: the loss became {losses[-1]}, its gradient {slope}, at step {step}; {kept}"
-            )
+        losses.add(step, loss, nn.utils.clip_grad_norm_(network.parameters(), 1.0))
         optimiser.step()
         if adversary is not None:
             adversary.learn(result.detach(), high)
@@ -198,24 +204,62 @@ def train(
 
         stopped = stop()
         if step % part.validate_every == 0 or share() >= 1 or stopped:
+            mean = losses.mean()
             each = validate_all(averaged, checks, where)
             score = float(np.mean(each))
-            history.append([step, round(score, 4), round(float(np.mean(losses)), 6)])
+            history.append([step, round(score, 4), round(mean, 6)])
             psnr_each = [round(s, 4) for s in each]
             if score > best_psnr or adversary is not None:  # PSNR does not rank what is to look real
                 best_psnr = score
                 checkpoint(state=False).save(best)
             checkpoint(state=True).save(last)
             left = max(0.0, seconds * (1 / max(share(), 1e-9) - 1))
-            report(Progress(step, min(share(), 1), seconds, left, float(np.mean(losses)), score, tuple(each)))
+            report(Progress(step, min(share(), 1), seconds, left, mean, score, tuple(each)))
             losses.clear()
             clock = time.monotonic()  # validation is not training time
         elif step % 100 == 0:
             left = seconds * (1 / max(share(), 1e-9) - 1)
-            report(Progress(step, share(), seconds, left, float(np.mean(losses)), None))
+            report(Progress(step, share(), seconds, left, losses.mean(), None))
         if stopped:
             raise TrainingError(f"{recipe.name}: stopped at step {step}; the same command goes on from {last}")
     return Checkpoint.load(best)
+
+
+class _Losses:
+    """Losses since the last report. They stay on the device and are looked at together, once in `every` steps."""
+
+    def __init__(self, name: str, last: Path, every: int) -> None:
+        self.name, self.last, self.every = name, last, every
+        self.known: list[float] = []
+        self.waiting: list[tuple[int, Tensor]] = []
+
+    def add(self, step: int, loss: Tensor, slope: Tensor) -> None:
+        """Note a step's loss and the length of its gradient; raises `TrainingError` where one was not finite."""
+        self.waiting.append((step, torch.stack([loss.detach(), slope.detach()])))
+        if len(self.waiting) >= self.every:
+            self._look()
+
+    def _look(self) -> None:
+        if not self.waiting:
+            return
+        values = torch.stack([pair for _, pair in self.waiting]).tolist()
+        for (step, _), (loss, slope) in zip(self.waiting, values, strict=True):
+            if not math.isfinite(loss + slope):  # a finite loss can have a gradient that is not
+                kept = f"the last good state is {self.last}" if self.last.exists() else "nothing was saved yet"
+                raise TrainingError(
+                    f"{self.name}: the loss became {loss}, its gradient {slope}, at step {step}; {kept}"
+                )
+        self.known += [loss for loss, _ in values]
+        self.waiting.clear()
+
+    def mean(self) -> float:
+        """The mean loss, all steps looked at; raises as `add` does."""
+        self._look()
+        return float(np.mean(self.known))
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.known.clear()
 
 
 @torch.no_grad()
@@ -224,8 +268,8 @@ def _average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
 
     What normalisations measured is copied: it is an average already.
     """
-    for mean, value in zip(averaged.parameters(), network.parameters(), strict=True):
-        mean.lerp_(value, 1 - decay)
+    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # torch has no annotation here
+    average(list(averaged.parameters()), [p.detach() for p in network.parameters()], None)
     for kept, measured in zip(averaged.buffers(), network.buffers(), strict=True):
         kept.copy_(measured)
 

@@ -18,10 +18,12 @@ from edgelift.nets.supernet import Slimmable
 from edgelift.training.checkpoint import Checkpoint, network_of
 from edgelift.training.recipe import TrainPart
 
-__all__ = ["WIDEST", "Teacher", "ensemble", "teacher_file", "teacher_of"]
+__all__ = ["START", "WIDEST", "Teacher", "ensemble", "teacher_file", "teacher_of"]
 
 WIDEST = "widest"
 """The teacher's name where a supernet's widest subnet teaches the others."""
+START = "start"
+"""The teacher's name where it is the network with the weights that the run begins with."""
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -68,11 +70,31 @@ class Teacher:
         return (1 - self.weight) * own + self.weight * loss(result, lesson.float().clamp(0, 1))
 
 
-def teacher_of(part: TrainPart, averaged: Network, runs: Path, device: torch.device) -> Teacher | None:
+def _own_start(network: Network, run: Path, start: Path | None) -> Path:
+    """The first weights of the run, kept in its folder so that it can go on without the file that they came from."""
+    kept = run / "start.pt"
+    if kept.exists():
+        return kept
+    if start is None:
+        raise TrainingError(
+            f"this run starts from float weights of {network.architecture}, which are its teacher too; train it in floats "
+            "first, and name its checkpoint or bundle (--start)"
+        )
+    own = {"architecture": network.architecture, **network.config}
+    first = Checkpoint(Checkpoint.load(start).weights, {"step": 0, "recipe": {"name": START, "network": own}})
+    network_of(first, start)
+    first.save(kept)
+    return kept
+
+
+def teacher_of(
+    part: TrainPart, averaged: Network, run: Path, start: Path | None, device: torch.device
+) -> Teacher | None:
     """The teacher that a recipe asks for, or None.
 
-    `averaged` is the network in training with its averaged weights, `runs` the folder beside whose runs teachers are
-    looked for. Raises `TrainingError` where there is no such teacher, or it enlarges by another factor.
+    `averaged` is the network in training with its averaged weights, `run` the folder of the run, beside which those of
+    teachers are looked for, `start` the checkpoint that it begins with. Raises `TrainingError` where there is no such
+    teacher, or it enlarges by another factor.
     """
     if not part.teacher:
         return None
@@ -80,7 +102,7 @@ def teacher_of(part: TrainPart, averaged: Network, runs: Path, device: torch.dev
         if not isinstance(averaged, Slimmable):
             raise TrainingError(f"teacher = {WIDEST!r} is for supernets; {averaged.architecture} is one network")
         return Teacher(averaged, part.teacher_weight, by_eight=part.teacher_ensemble, own=True)
-    path = teacher_file(part.teacher, runs)
+    path = _own_start(averaged, run, start) if part.teacher == START else teacher_file(part.teacher, run.parent)
     network = network_of(Checkpoint.load(path), path).to(device)
     if network.scale != averaged.scale:
         raise TrainingError(f"{path} enlarges ×{network.scale}; a teacher of this run must enlarge ×{averaged.scale}")

@@ -10,6 +10,7 @@ everywhere. `VERSION` changes when a reader of the old form would go wrong.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -24,7 +25,7 @@ from edgelift.evaluate.profile.operators import Operators, operators
 from edgelift.evaluate.profile.resolutions import Curve, Point, curve, latency
 from edgelift.evaluate.profile.stages import Stages, stages
 from edgelift.evaluate.profile.tiles import Prices, prices
-from edgelift.evaluate.profile.timing import MAX_ROUNDS
+from edgelift.evaluate.profile.timing import MAX_ROUNDS, Clock
 from edgelift.io.pictures import STANDARD
 from edgelift.runtime.filters import parse_filter
 
@@ -155,14 +156,16 @@ def measure(
     *,
     operators_of: Callable[[tuple[int, int], int], Operators] | None = None,
     report: Report = lambda words, done: None,
+    clock: Clock = time.perf_counter,
 ) -> Profile:
     """Measure what is asked for. What fails is among the problems of the profile, and the rest still measured.
 
     `operators_of` counts operators (size, rounds) for an engine that `runtime.probe` does not reach. Parts that the engine
-    cannot give are left out where none was named. Raises `EngineError` where not even one window can be run.
+    cannot give are left out where none was named. `clock`: of an engine that states its time instead of taking it; then
+    there are no stages. Raises `EngineError` where not even one window can be run.
     """
-    reference = latency(bench, request.size, rounds=request.rounds)
-    wanted = request.only or _possible(bench, operators_of is not None)
+    reference = latency(bench, request.size, rounds=request.rounds, clock=clock)
+    wanted = request.only or _possible(bench, operators_of is not None, clock is time.perf_counter)
     found: dict[str, Any] = {}
     problems: list[tuple[str, EdgeliftError]] = []
     for k, name in enumerate(wanted):
@@ -172,14 +175,14 @@ def measure(
 
         tell("", 0.0)
         try:
-            found[name] = _part(name, bench, request, operators_of, tell)
+            found[name] = _part(name, bench, request, operators_of, tell, clock)
         except EdgeliftError as exc:
             problems.append((name, exc))
     return Profile(_model(bench), _device(bench), reference, Parts(**found), machine(), tuple(problems))
 
 
-def _possible(bench: Bench, counts: bool) -> Sequence[str]:
-    able = {"operators": counts or bench.probing() is not None, "nodes": bench.probing() is not None}
+def _possible(bench: Bench, counts: bool, runs: bool) -> Sequence[str]:
+    able = {"operators": counts or bench.probing() is not None, "nodes": bench.probing() is not None, "stages": runs}
     return [name for name in PARTS if able.get(name, True)]
 
 
@@ -189,16 +192,19 @@ def _part(
     request: Request,
     operators_of: Callable[[tuple[int, int], int], Operators] | None,
     report: Report,
+    clock: Clock,
 ) -> object:
     size, rounds = request.size, request.rounds
     if name == "stages":
+        if clock is not time.perf_counter:
+            raise RequestError("stages are those of a run, and this device is only predicted; leave them out")
         return stages(bench, request.picture, size, filter=request.filter, rounds=rounds)
     if name == "operators":
-        return operators_of(size, rounds) if operators_of else operators(bench, size, rounds=rounds)
+        return operators_of(size, rounds) if operators_of else operators(bench, size, rounds=rounds, clock=clock)
     if name == "nodes":
-        return meta_nodes(bench, size, request.channels, rounds=rounds, report=report)
+        return meta_nodes(bench, size, request.channels, rounds=rounds, report=report, clock=clock)
     if name == "curve":
-        return curve(bench, size, rounds=rounds, report=report)
+        return curve(bench, size, rounds=rounds, report=report, clock=clock)
     return prices(bench)
 
 

@@ -15,6 +15,8 @@ ENGINES = Registry(
         "openvino": "edgelift.runtime.engines.openvino:OpenVINOEngine",
         "onnxruntime": "edgelift.runtime.engines.onnxruntime:ONNXRuntimeEngine",
         "litert": "edgelift.runtime.engines.litert:LiteRTEngine",
+        "sophon": "edgelift.runtime.engines.sail:SailEngine",
+        "sophon-simulator": "edgelift.runtime.engines.sophon:SimulatorEngine",
     },
 )
 
@@ -51,7 +53,7 @@ def open_engine(bundle: Bundle, name: str = "auto", options: Options = Options()
     raise EngineMissingError(where * (name == "auto") + "; ".join(problems) + advice)
 
 
-_WORDS = {"onnx": "an ONNX bundle", "openvino": "OpenVINO IR", "litert": "a LiteRT file"}
+_WORDS = {"onnx": "an ONNX bundle", "openvino": "OpenVINO IR", "litert": "a LiteRT file", "sophon": "a .bmodel"}
 
 
 def _listed(forms: tuple[str, ...]) -> str:

@@ -22,7 +22,7 @@ class FakeEngine:
     """Each input pixel becomes `scale` × `scale` equal ones."""
 
     name: ClassVar[str] = "fake"
-    forms: ClassVar[tuple[str, ...]] = ("onnx", "openvino", "litert")
+    forms: ClassVar[tuple[str, ...]] = ("onnx", "openvino", "litert", "sophon")
 
     def __init__(
         self,

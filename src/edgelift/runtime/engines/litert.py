@@ -1,7 +1,8 @@
-"""LiteRT (TensorFlow Lite): runs what `edgelift compile --target litert` made, on the CPU, as phones do.
+"""LiteRT (TensorFlow Lite): runs what `edgelift compile --target litert` made, and others' files, on the CPU, as phones do.
 
 An interpreter runs one call at a time and has one shape at a time: there is one for each thread and shape that comes. Of
-float files bytes are widened before, and clipped and rounded behind; whole numbers differ from bytes by their zero point.
+float files bytes are widened before, and clipped and rounded behind; whole numbers differ from bytes by their grid. What
+another tool made may run in the size that it names alone, and what white is for a float one is tried (see `runtime.ends`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import importlib.metadata
 import importlib.util
 import os
 import threading
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,11 +19,14 @@ from numpy.typing import NDArray
 
 from edgelift.core.errors import EngineError, EngineMissingError, RequestError
 from edgelift.io.bundle import Bundle
+from edgelift.io.tflite import read_graph
+from edgelift.runtime.ends import End, white_of
 from edgelift.runtime.engine import (
     Availability,
     Device,
     Limits,
     Options,
+    blocks_shape,
     check_form,
     check_run,
     engine_error,
@@ -36,6 +41,10 @@ MAX_IDLE = 8
 """Interpreters that are kept for calls to come."""
 ERRORS = (RuntimeError, ValueError, MemoryError, TypeError, IndexError)
 """What the interpreter raises."""
+TYPES = (np.float32, np.uint8, np.int8, np.int16)
+"""Of samples, at both ends."""
+PROBE = 48
+"""Side of the picture with which it is tried what white is, times what sides must be a multiple of."""
 
 
 class LiteRTEngine:
@@ -60,9 +69,25 @@ class LiteRTEngine:
                 f"{bundle.spec.name} as a LiteRT file gives pictures of 8 bits; run those of 16 bits with its ONNX bundle"
             )
         self._data, self._threads = bundle.data, options.threads or _cores()
+        self._foreign = "imported" in bundle.spec.training and "compiled" not in bundle.spec.training
         self._lock, self._closed = threading.Lock(), False
         self._idle: list[tuple[tuple[int, ...], Any]] = []
-        self._idle.append(((), self._opened()))
+        first = self._opened()
+        self._given, self._made = (
+            self._end(end) for end in (first.get_input_details()[0], first.get_output_details()[0])
+        )
+        self._idle.append(((), first))
+        if self._foreign or any(op.kind == "TRANSPOSE_CONV" for op in read_graph(bundle.data).operators):
+            self.limits = self._found_limits(tuple(int(side) for side in first.get_input_details()[0]["shape"]))
+        if options.samples == "float32" and self._made.dtype != np.float32:
+            raise RequestError(f"{bundle.spec.name} gives pictures of 8 bits; it cannot run those of 16 bits")
+        if not (self._given.white and self._made.white):
+            self._settle_white(bundle)
+
+    @property
+    def white(self) -> float:
+        """What white is in the file, 1 or 255, at its first end."""
+        return self._given.white
 
     @classmethod
     def available(cls) -> Availability:
@@ -79,8 +104,8 @@ class LiteRTEngine:
     @property
     def remark(self) -> str:
         """How much of the model XNNPACK runs; each part costs copies at its ends."""
-        shape = (1, self.spec.multiple_of, self.spec.multiple_of, 3)
-        used = self._take(shape)
+        side = self.limits.shapes[0] if self.limits.shapes else (self.spec.multiple_of,) * 2
+        used = self._take((1, *side, 3))
         larger = used.get_output_details()[0]["index"]
         operators = used._get_ops_details()
         parts = [op for op in operators if op["op_name"] == "DELEGATE"]
@@ -99,11 +124,68 @@ class LiteRTEngine:
             ends = [*made.get_input_details(), *made.get_output_details()]
         except ERRORS as exc:
             raise engine_error(f"LiteRT cannot load {self.spec.name}: {_line(exc)}", exc) from exc
-        if len(ends) != 2 or any(len(end["shape"]) != 4 or end["shape"][3] != 3 for end in ends):
+        if len(ends) != 2 or any(len(end["shape"]) != 4 or 3 not in end["shape"][[1, 3]] for end in ends):
             raise EngineError(f"{self.spec.name}: expected one picture in and one out (n × h × w × 3)")
-        if any(end["dtype"] not in (np.float32, np.int8, np.int16) for end in ends):
-            raise EngineError(f"{self.spec.name}: expected float32, int8 or int16 samples")
+        if any(end["dtype"] not in TYPES for end in ends):
+            raise EngineError(f"{self.spec.name}: expected samples of {', '.join(t.__name__ for t in TYPES)}")
         return made
+
+    def _end(self, details: dict[str, Any]) -> End:
+        """That end, as far as the file and its facts tell."""
+        scale, zero = details["quantization"]
+        stated = self.spec.training["imported"].get("white", 0) if self._foreign else 255
+        try:
+            return End(
+                np.dtype(details["dtype"]), float(scale), int(zero), float(stated), bool(details["shape"][3] != 3)
+            )
+        except EngineError as exc:
+            raise EngineError(f"{self.spec.name}: {exc}") from exc
+
+    def _found_limits(self, stated: tuple[int, ...]) -> Limits:
+        """What a file runs that names sizes somewhere inside: any, any of one picture at a time, or the one it names."""
+        m = self.spec.multiple_of
+        trials = [(1, 32 * m, 48 * m, 3), (1, 33 * m, 47 * m, 3)]
+        if not all(self._allocates(shape) for shape in trials):
+            height, width = stated[2:] if self._given.planes else stated[1:3]
+            return Limits(((height, width),), 1)
+        return Limits() if self._allocates((2, 32 * m, 48 * m, 3)) else Limits(max_batch=1)
+
+    def _allocates(self, shape: tuple[int, int, int, int]) -> bool:
+        """Whether windows of that shape become pictures as the facts state."""
+        try:
+            larger = self._sized(self._opened(), shape).get_output_details()[0]["shape"]
+        except ERRORS:
+            return False
+        n, height, width, colours = shape
+        wanted = (n, self.spec.scale * height, self.spec.scale * width, colours)
+        return tuple(larger) == (_planes_of(wanted) if self._made.planes else wanted)
+
+    def _sized(self, interpreter: Any, shape: tuple[int, ...]) -> Any:
+        entering = interpreter.get_input_details()[0]
+        shape = _planes_of(shape) if self._given.planes else shape
+        if tuple(entering["shape"]) != shape:
+            interpreter.resize_tensor_input(entering["index"], shape)
+        interpreter.allocate_tensors()
+        return interpreter
+
+    def _settle_white(self, bundle: Bundle) -> None:
+        """Find what white is for a float end where nothing says it: as at the other end, or by trying."""
+        known = self._given.white or self._made.white
+        ends = self._given, self._made
+
+        def enlarged(small: NDArray[np.uint8], white: float) -> NDArray[np.uint8]:
+            self._given, self._made = (replace(end, white=end.white or white) for end in ends)
+            out = np.empty(blocks_shape(self.spec, (1, *small.shape)), np.uint8)
+            self._run(small[None], out)
+            return np.asarray(out.transpose(0, 1, 3, 2, 4, 5).reshape(picture_shape(out.shape))[0])
+
+        if not known:
+            side = self.limits.shapes[0] if self.limits.shapes else (PROBE * self.spec.multiple_of,) * 2
+            try:
+                known = white_of(enlarged, self.spec.scale, side)
+            except EngineError as exc:
+                raise EngineError(f"{bundle.source}: {exc}; say it: edgelift import FILE --white 1 or 255") from exc
+        self._given, self._made = (replace(end, white=end.white or known) for end in ends)
 
     def _take(self, shape: tuple[int, ...]) -> Any:
         """An interpreter for that shape that nobody else uses."""
@@ -115,9 +197,7 @@ class LiteRTEngine:
             if found is None and len(self._idle) >= MAX_IDLE:
                 self._idle.pop(0)
         if found is None:
-            found = self._opened()
-            found.resize_tensor_input(found.get_input_details()[0]["index"], shape)
-            found.allocate_tensors()
+            found = self._sized(self._opened(), shape)
         return found
 
     def run(self, batch: NDArray[Any], variant: int, out: NDArray[Any]) -> None:
@@ -125,12 +205,14 @@ class LiteRTEngine:
         check_run(self, batch, variant, out, self._samples)
         if not variant:
             raise EngineError(f"{self.spec.name}: a compiled file has no variant 0, which is interpolation")
+        self._run(batch, out)
+
+    def _run(self, batch: NDArray[Any], out: NDArray[Any]) -> None:
         try:
             used = self._take(batch.shape)
-            entering, leaving = used.get_input_details()[0], used.get_output_details()[0]
-            used.set_tensor(entering["index"], _entering(batch, entering["dtype"]))
+            used.set_tensor(used.get_input_details()[0]["index"], self._given.entering(batch))
             used.invoke()
-            larger = _leaving(used.get_tensor(leaving["index"]), out.dtype)
+            larger = self._made.leaving(used.get_tensor(used.get_output_details()[0]["index"]), out.dtype)
         except ERRORS as exc:
             raise engine_error(f"LiteRT failed on windows of {batch.shape}: {_line(exc)}", exc) from exc
         if larger.shape != picture_shape(out.shape):
@@ -149,21 +231,9 @@ class LiteRTEngine:
             self._idle.clear()
 
 
-def _entering(batch: NDArray[Any], dtype: type) -> NDArray[Any]:
-    """Samples 0 … 255 as the file takes them."""
-    if dtype is np.int8:
-        return np.asarray((batch ^ 0x80).view(np.int8))
-    if dtype is np.int16:
-        return np.rint(batch.astype(np.float32) * 128).astype(np.int16)
-    return batch.astype(np.float32)
-
-
-def _leaving(larger: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """What the file gives, int8 or float32, as samples 0 … 255 of type `dtype`."""
-    if larger.dtype == np.int8:
-        return np.asarray(larger.view(np.uint8) ^ 0x80)
-    inside = np.clip(larger, 0, 255)
-    return np.asarray(inside if dtype == np.float32 else np.rint(inside), dtype)
+def _planes_of(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """N × h × w × 3 as N × 3 × h × w."""
+    return (shape[0], shape[3], shape[1], shape[2])
 
 
 def _cores() -> int:

@@ -6,9 +6,11 @@ JPEG is a stand-in (`degrade.jpeg`). WebP has none: it goes through the real cod
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -19,7 +21,7 @@ from edgelift.training.degrade.settings import Degradation
 from edgelift.training.degrade.sizes import as_matrix, fast_length, side_of, taps_of
 from edgelift.training.degrade.steps import Banding, Blur, Jpeg, Noise, Resize, Step, Webp, draw
 
-__all__ = ["MARGIN", "DegradedPatches", "degrade_batch"]
+__all__ = ["MARGIN", "DegradedPatches", "degrade_batch", "groups_of"]
 
 MARGIN = 4
 """Pixels at the low resolution by which degraded patches are larger on each side; what is kept lies anywhere in that, so
@@ -61,6 +63,19 @@ class DegradedPatches:
         return low[:, :, y : y + size, x : x + size], high[:, :, y * s : (y + size) * s, x * s : (x + size) * s]
 
 
+def groups_of(
+    sharp: Callable[[int], Tensor], settings: Degradation, scale: int, seed: int, device: torch.device
+) -> Callable[[int], tuple[Tensor, Tensor]]:
+    """Whole pairs by number, margins and all, for a `pool.Pool`: `sharp` gives the sharp ones of a group (see above)."""
+
+    def group(number: int) -> tuple[Tensor, Tensor]:
+        high = sharp(number).to(device)
+        rng = np.random.default_rng([seed, number, 2])
+        return degrade_batch(high, draw(settings, scale, len(high), rng)), high
+
+    return group
+
+
 @torch.no_grad()
 def degrade_batch(high: Tensor, steps: Sequence[Step]) -> Tensor:
     """Sharp patches `high` (N × 3 × H × W, uint8) after all of `steps`, drawn for N pictures; uint8."""
@@ -75,7 +90,7 @@ def _after(patches: Tensor, step: Step, size: tuple[int, int]) -> Tensor:
     """One step on patches of levels 0 … 255; `size` is that of the sharp ones."""
     match step:
         case Blur():
-            return blurred(patches, torch.from_numpy(step.kernels))
+            return blurred(patches, _beside(patches, step.kernels))
         case Resize():
             return resized(patches, side_of(size[0], step.share), side_of(size[1], step.share), step.method)
         case Noise():
@@ -83,12 +98,12 @@ def _after(patches: Tensor, step: Step, size: tuple[int, int]) -> Tensor:
         case Jpeg():
             down, right = step.shift
             moved = functional.pad(patches, (right, 0, down, 0), mode="replicate")
-            quality = torch.from_numpy(step.quality).to(patches.device)
+            quality = _beside(patches, step.quality)
             return compressed(moved, quality, halved=step.halved)[:, :, down:, right:]
         case Webp():
             return _webp(patches, step)
         case Banding():
-            width = 255 / (torch.from_numpy(step.levels).to(patches) - 1)[:, None, None, None]
+            width = 255 / (_beside(patches, step.levels) - 1)[:, None, None, None]
             return (patches.clamp(0, 255) / width).round() * width
 
 
@@ -106,7 +121,7 @@ def blurred(patches: Tensor, kernels: Tensor) -> Tensor:
 def resized(patches: Tensor, height: int, width: int, method: str) -> Tensor:
     """`patches` with other sides by `area`, `bilinear` or `bicubic` (see `sizes`)."""
     rows, columns = (
-        torch.from_numpy(as_matrix(taps_of(was, becomes, method), was)).to(patches)
+        _beside(patches, as_matrix(taps_of(was, becomes, method), was))
         for was, becomes in zip(patches.shape[2:], (height, width), strict=True)
     )
     return rows @ patches @ columns.T
@@ -115,16 +130,21 @@ def resized(patches: Tensor, height: int, width: int, method: str) -> Tensor:
 def noisy(patches: Tensor, step: Noise) -> Tensor:
     """`patches` with noise; its values are those of the device's own generator."""
     generator = torch.Generator(patches.device).manual_seed(step.seed)
-    strength = torch.from_numpy(step.strength).to(patches)[:, None, None, None]
-    grey = torch.from_numpy(step.grey).to(patches.device)[:, None, None, None]
+    strength = _beside(patches, step.strength)[:, None, None, None]
+    grey = _beside(patches, step.grey)[:, None, None, None] > 0
     if step.kind == "gaussian":
         noise = torch.randn(patches.shape, generator=generator, device=patches.device)
         return (patches + strength * torch.where(grey, noise[:, :1], noise)).clamp(0, 255)
     seen = patches.round().clamp(0, 255)
-    grey_form = torch.einsum("c,nchw->nhw", torch.from_numpy(GREY).to(patches), seen)[:, None].expand_as(seen)
+    grey_form = torch.einsum("c,nchw->nhw", _beside(patches, GREY), seen)[:, None].expand_as(seen)
     photons = torch.where(grey, grey_form, seen) / 255 * PHOTONS
     noise = (torch.poisson(photons, generator=generator) - photons) / PHOTONS * 255
     return (patches + strength * torch.where(grey, noise[:, :1], noise)).clamp(0, 255)
+
+
+def _beside(patches: Tensor, values: NDArray[Any]) -> Tensor:
+    """`values` as numbers like those of `patches`, where they are; a GPU's queue is not waited for."""
+    return torch.from_numpy(values).to(patches, non_blocking=True)
 
 
 def _webp(patches: Tensor, step: Webp) -> Tensor:

@@ -77,6 +77,10 @@ class Degradation:
     """Weight of an unsharp mask on the sharp pictures; the published model was trained with 0.5."""
     together: int = 4
     """Patches of a batch that share sizes and the order of steps; kernels, noise and qualities are each one's own."""
+    pool: int = 0
+    """Groups of so many patches that are kept, mixed into batches and shown again; 0: each batch is made for itself."""
+    reuse: float = 4.0
+    """How often a patch of the pool is shown on average."""
 
 
 PRESETS: dict[str, Degradation] = {
@@ -140,6 +144,7 @@ _ORDER_RULES = {
 _RULES = {
     "strength": choice(*PRESETS), **dict.fromkeys(("final_sinc", "chroma", "webp", "banding"), CHANCE),
     "repeats": NOT_NEGATIVE, "sharpen": NOT_NEGATIVE, "levels": _LEVELS, "together": POSITIVE,
+    "pool": NOT_NEGATIVE, "reuse": POSITIVE,
 }  # fmt: skip
 
 

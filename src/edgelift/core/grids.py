@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BITS", "PIXELS", "Grid", "activation_grid", "weight_grid"]
+__all__ = ["BITS", "LEAST", "PIXELS", "WEIGHT_PEAK", "Grid", "activation_grid", "weight_grid"]
 
 BITS = ("int8", "int16x8")
 """Forms whose activations are whole numbers."""
 WEIGHT_PEAK = 127
+"""The greatest weight; the least is its opposite."""
 PAIR_PEAK = 127
 """Most that two weights of one sign in a channel may add up to. See `weight_grid`."""
 LEAST = 1e-8

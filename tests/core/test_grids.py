@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from edgelift.shrink.grids import PIXELS, Grid, activation_grid, weight_grid
+from edgelift.core.grids import PIXELS, Grid, activation_grid, weight_grid
 
 SIZES = st.floats(-1e4, 1e4, width=32)
 WEIGHTS = arrays.arrays(np.float32, st.tuples(st.integers(1, 4), st.integers(1, 5), st.just(3), st.just(3)),
