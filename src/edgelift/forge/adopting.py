@@ -96,8 +96,8 @@ def _with_halo(spec: ModelSpec, engine: LiteRTEngine) -> tuple[ModelSpec, str]:
 
 
 def measured_halo(engine: Engine) -> int | None:
-    """The fewest pixels around one beyond which nothing changes its result, in `TRIALS` surroundings; None where there are
-    more than `LARGEST`, or more than half of the windows that the engine runs.
+    """The fewest pixels around one (a block of them, where sides are multiples) beyond which nothing changes its result, in
+    `TRIALS` surroundings; None where there are more than `LARGEST`, or more than half of the windows that the engine runs.
 
     What is rounded away, as in INT8, or cut off by a ReLU in all trials, is not seen.
     """
@@ -105,36 +105,36 @@ def measured_halo(engine: Engine) -> int | None:
     height, width = (
         engine.limits.shapes[0] if engine.limits.shapes else ((2 * LARGEST + 2 * multiple) // multiple * multiple,) * 2
     )
-    middle = height // 2, width // 2
-    most = min(LARGEST, middle[0], middle[1], height - middle[0] - 1, width - middle[1] - 1)
+    top, left = (side // 2 // multiple * multiple for side in (height, width))
+    most = min(LARGEST, top, left, height - top - multiple, width - left - multiple)
     rng = np.random.default_rng(0)
     pairs = [rng.integers(0, 256, (2, height, width, 3), np.uint8) for _ in range(TRIALS)]
-    wanted = [_result(engine, here, middle) for here, _ in pairs]
+    wanted = [_result(engine, here, top, left) for here, _ in pairs]
 
     def changes(radius: int) -> bool:
-        """Whether anything beyond `radius` changes the pixel in the middle."""
+        """Whether anything beyond `radius` changes the middle."""
         for (here, there), result in zip(pairs, wanted, strict=True):
             mixed = there.copy()
-            rows = slice(max(0, middle[0] - radius), middle[0] + radius + 1)
-            columns = slice(max(0, middle[1] - radius), middle[1] + radius + 1)
+            rows, columns = (slice(max(0, at - radius), at + multiple + radius) for at in (top, left))
             mixed[rows, columns] = here[rows, columns]
-            if not np.array_equal(_result(engine, mixed, middle), result):
+            if not np.array_equal(_result(engine, mixed, top, left), result):
                 return True
         return False
 
     if changes(most):
         return None
-    low, high = -1, most  # changes(low) holds, changes(high) does not
+    low, high = -1, most  # whatever is at -1 changes something, nothing beyond `most` does
     while high - low > 1:
         between = (low + high) // 2
         low, high = (between, high) if changes(between) else (low, between)
     return high
 
 
-def _result(engine: Engine, picture: NDArray[np.uint8], at: tuple[int, int]) -> NDArray[np.uint8]:
-    scale = engine.spec.scale
+def _result(engine: Engine, picture: NDArray[np.uint8], top: int, left: int) -> NDArray[np.uint8]:
+    """What becomes of the block there."""
+    scale, block = engine.spec.scale, engine.spec.multiple_of
     larger = enlarge(engine, picture)
-    return larger[at[0] * scale : (at[0] + 1) * scale, at[1] * scale : (at[1] + 1) * scale].copy()
+    return larger[top * scale : (top + block) * scale, left * scale : (left + block) * scale].copy()
 
 
 def _prove(engine: LiteRTEngine, made: Bundle) -> None:
