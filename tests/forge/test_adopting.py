@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from edgelift.io.compiled import read_model
 
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
 
+from edgelift.forge import adopting  # needs LiteRT
 from edgelift.forge.adopting import import_tflite, measured_halo  # needs LiteRT
 from edgelift.runtime.engine import Options
 from edgelift.runtime.engines import open_engine
@@ -84,6 +86,16 @@ def test_a_halo_of_blocks_is_measured_for_all_of_a_block(tmp_path: Path) -> None
     made = import_tflite(path, tmp_path / "b.tflite", white=1)
     assert (made.spec.scale, made.spec.multiple_of, made.spec.halo) == (2, 2, 2)
     assert measured_halo(open_engine(made, "litert", Options(threads=1))) == 2
+
+
+def test_a_halo_that_the_graph_tells_wrongly_is_found(
+    theirs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = read_model(theirs)
+    monkeypatch.setattr(adopting, "read_model", lambda path: replace(real, spec=replace(real.spec, halo=1)))
+    with pytest.raises(BundleError, match="by its operators it looks 1 pixels far, but more distant ones change"):
+        import_tflite(theirs, tmp_path / "ours.tflite")
+    assert not (tmp_path / "ours.tflite").exists()
 
 
 def test_what_is_refused(theirs: Path, tmp_path: Path) -> None:
