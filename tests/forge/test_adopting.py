@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from edgelift.io.compiled import read_model
 
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
 
+from edgelift.forge import adopting  # needs LiteRT
 from edgelift.forge.adopting import import_tflite, measured_halo  # needs LiteRT
 from edgelift.runtime.engine import Options
 from edgelift.runtime.engines import open_engine
@@ -64,6 +66,36 @@ def test_a_halo_that_the_graph_does_not_tell_is_measured(tmp_path: Path) -> None
     assert read_model(path).spec.halo is None
     made = import_tflite(path, tmp_path / "b.tflite", white=1)
     assert (made.spec.halo, made.spec.training["imported"]["halo"]) == (2, "measured")
+
+
+def test_a_halo_of_blocks_is_measured_for_all_of_a_block(tmp_path: Path) -> None:
+    """A stride of 2: the pixels of a block of 2 × 2 look differently far."""
+    from edgelift.targets.tflite import Builder
+
+    builder = Builder()
+    image, half, out = (
+        builder.tensor(name, shape, "float32")
+        for name, shape in (("in", (1, 32, 32, 3)), ("half", (1, 16, 16, 48)), ("out", (1, 64, 64, 3)))
+    )
+    weight = np.random.default_rng(0).normal(0, 0.2, (48, 5, 5, 3)).astype(np.float32)
+    held = builder.constant("w", weight), builder.constant("b", np.full(48, 0.5, np.float32))
+    builder.operator("CONV_2D", [image, *held], half, "float32", padding=0, strideH=2, strideW=2)
+    builder.operator("DEPTH_TO_SPACE", [half], out, "float32", blockSize=4)
+    path = tmp_path / "a.tflite"
+    path.write_bytes(builder.finish(image, out, {}))
+    made = import_tflite(path, tmp_path / "b.tflite", white=1)
+    assert (made.spec.scale, made.spec.multiple_of, made.spec.halo) == (2, 2, 2)
+    assert measured_halo(open_engine(made, "litert", Options(threads=1))) == 2
+
+
+def test_a_halo_that_the_graph_tells_wrongly_is_found(
+    theirs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = read_model(theirs)
+    monkeypatch.setattr(adopting, "read_model", lambda path: replace(real, spec=replace(real.spec, halo=1)))
+    with pytest.raises(BundleError, match="by its operators it looks 1 pixels far, but more distant ones change"):
+        import_tflite(theirs, tmp_path / "ours.tflite")
+    assert not (tmp_path / "ours.tflite").exists()
 
 
 def test_what_is_refused(theirs: Path, tmp_path: Path) -> None:

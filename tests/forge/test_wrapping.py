@@ -110,7 +110,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
         (["theirs.onnx"], "theirs.onnx would be replaced by its bundle; name another by --output"),
         (["theirs.onnx", "-o", "b.onnx", "--white", "2"], "--white must be 1 or 255, got 2"),
         (["theirs.onnx", "-o", "b.onnx", "--scale", "2"], "--scale is for weights alone"),
-        (["theirs.pth", "--white", "1"], "--white and --multiple-of are for ONNX files"),
+        (["theirs.pth", "--white", "1"], "--white and --multiple-of are for .onnx and .tflite files"),
         (["ours.onnx", "-o", "b.onnx"], "ours.onnx: it is a bundle already"),
     ):
         assert run(["import", *words]) == RequestError.exit_code

@@ -30,6 +30,8 @@ __all__ = ["import_tflite", "measured_halo"]
 
 TRIALS = 6
 """Surroundings that are tried around a pixel."""
+FURTHER = 8
+"""Pixels beyond a halo that are changed."""
 LARGEST = 128
 """Halos beyond are not measured: the network is taken to see the whole picture."""
 
@@ -84,57 +86,64 @@ def _opened(bundle: Bundle) -> LiteRTEngine:
 
 def _with_halo(spec: ModelSpec, engine: LiteRTEngine) -> tuple[ModelSpec, str]:
     """The facts with a halo, and where it is from."""
-    measured = measured_halo(engine)
     if spec.halo is None:
+        measured = measured_halo(engine)
         return replace(spec, halo=measured), "none" if measured is None else "measured"
-    if measured is not None and measured > spec.halo:
+    around = _Surroundings(engine, spec.halo)
+    if around.most >= spec.halo and around.change(spec.halo):
         raise BundleError(
-            f"{spec.name}: its operators look {spec.halo} pixels far, its pictures change from {measured} pixels away: the file "
+            f"{spec.name}: by its operators it looks {spec.halo} pixels far, but more distant ones change its pictures: the file "
             "is damaged, or uses operators in a way that is not known here"
         )
     return spec, "from the graph"
 
 
 def measured_halo(engine: Engine) -> int | None:
-    """The fewest pixels around one beyond which nothing changes its result, in `TRIALS` surroundings; None where there are
-    more than `LARGEST`, or more than half of the windows that the engine runs.
+    """The fewest pixels around one (a block of them, where sides are multiples) beyond which nothing changes its result, in
+    `TRIALS` surroundings; None where there are more than `LARGEST`, or more than half of the windows that the engine runs.
 
     What is rounded away, as in INT8, or cut off by a ReLU in all trials, is not seen.
     """
-    multiple = engine.spec.multiple_of
-    height, width = (
-        engine.limits.shapes[0] if engine.limits.shapes else ((2 * LARGEST + 2 * multiple) // multiple * multiple,) * 2
-    )
-    middle = height // 2, width // 2
-    most = min(LARGEST, middle[0], middle[1], height - middle[0] - 1, width - middle[1] - 1)
-    rng = np.random.default_rng(0)
-    pairs = [rng.integers(0, 256, (2, height, width, 3), np.uint8) for _ in range(TRIALS)]
-    wanted = [_result(engine, here, middle) for here, _ in pairs]
-
-    def changes(radius: int) -> bool:
-        """Whether anything beyond `radius` changes the pixel in the middle."""
-        for (here, there), result in zip(pairs, wanted, strict=True):
-            mixed = there.copy()
-            rows = slice(max(0, middle[0] - radius), middle[0] + radius + 1)
-            columns = slice(max(0, middle[1] - radius), middle[1] + radius + 1)
-            mixed[rows, columns] = here[rows, columns]
-            if not np.array_equal(_result(engine, mixed, middle), result):
-                return True
-        return False
-
-    if changes(most):
+    around = _Surroundings(engine, LARGEST)
+    if around.change(around.most):
         return None
-    low, high = -1, most  # changes(low) holds, changes(high) does not
+    low, high = -1, around.most  # whatever is at -1 changes something, nothing beyond `most` does
     while high - low > 1:
         between = (low + high) // 2
-        low, high = (between, high) if changes(between) else (low, between)
+        low, high = (between, high) if around.change(between) else (low, between)
     return high
 
 
-def _result(engine: Engine, picture: NDArray[np.uint8], at: tuple[int, int]) -> NDArray[np.uint8]:
-    scale = engine.spec.scale
-    larger = enlarge(engine, picture)
-    return larger[at[0] * scale : (at[0] + 1) * scale, at[1] * scale : (at[1] + 1) * scale].copy()
+class _Surroundings:
+    """Random pictures around one block in the middle, and others to put in their place from some distance on."""
+
+    def __init__(self, engine: Engine, radius: int) -> None:
+        self._engine, self._block = engine, engine.spec.multiple_of
+        beyond = -(-2 * (radius + FURTHER) // self._block) * self._block + self._block
+        height, width = engine.limits.shapes[0] if engine.limits.shapes else (beyond, beyond)
+        self._at = [side // 2 // self._block * self._block for side in (height, width)]
+        room = [min(at, side - at - self._block) for at, side in zip(self._at, (height, width), strict=True)]
+        self.most = min(radius, *room)
+        """The largest distance that can be tried."""
+        rng = np.random.default_rng(0)
+        self._pairs = [rng.integers(0, 256, (2, height, width, 3), np.uint8) for _ in range(TRIALS)]
+        self._results = [self._result(here) for here, _ in self._pairs]
+
+    def change(self, radius: int) -> bool:
+        """Whether anything beyond `radius` changes the block in the middle."""
+        rows, columns = (slice(max(0, at - radius), at + self._block + radius) for at in self._at)
+        for (here, there), result in zip(self._pairs, self._results, strict=True):
+            mixed = there.copy()
+            mixed[rows, columns] = here[rows, columns]
+            if not np.array_equal(self._result(mixed), result):
+                return True
+        return False
+
+    def _result(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        scale, (top, left) = self._engine.spec.scale, self._at
+        larger = enlarge(self._engine, picture)
+        block = larger[top * scale : (top + self._block) * scale, left * scale : (left + self._block) * scale]
+        return block.copy()
 
 
 def _prove(engine: LiteRTEngine, made: Bundle) -> None:

@@ -50,7 +50,8 @@ class Rewritten:
 def rewrite_bundle(
     bundle: Bundle, accelerators: Sequence[str], output: Path, *, variant: str | None = None, overwrite: bool = False
 ) -> Rewritten:
-    """Write `bundle` with every exact rewrite that helps on one of `accelerators`, and harms on none, to `output`.
+    """Write `bundle` with every exact rewrite that helps on one of `accelerators` to `output`; where two would undo each
+    other, that of the accelerator that is named first.
 
     Raises `RequestError` where there is nothing to rewrite, or the network is not a float one; `BundleError` where the result
     is not the same function; `OutputError` where `output` exists.
@@ -111,16 +112,18 @@ def _rewritten(parent: Bundle, accelerators: Sequence[str]) -> tuple[onnx.ModelP
     model, done = parent.graph(), dict[Rewrite, int]()
     for _ in range(PASSES):
         now = replace(parent, data=model.SerializeToString())
-        asked = {each.rewrite for name in accelerators for each in checked(now, name)}
-        changed = False
-        for rewrite in EXACT:
-            if rewrite.name in asked and not _undoes(rewrite, done):
-                model, count = apply(model, rewrite)
+        wanted = list[Rewrite]()
+        for name in accelerators:
+            proposed = {each.rewrite for each in checked(now, name)}
+            wanted += [each for each in EXACT if each.name in proposed and not _undoes(each, [*done, *wanted])]
+        before = sum(done.values())
+        for rewrite in sorted(set(wanted), key=EXACT.index):
+            model, count = apply(model, rewrite)
+            if count:
                 done[rewrite] = done.get(rewrite, 0) + count
-                changed = changed or count > 0
-        if not changed:
+        if sum(done.values()) == before:
             break
-    return model, {rewrite: count for rewrite, count in done.items() if count}
+    return model, done
 
 
 def _undoes(rewrite: Rewrite, others: Iterable[Rewrite]) -> bool:

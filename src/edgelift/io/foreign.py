@@ -148,7 +148,7 @@ class _Reach:
         return _Reach(self.rate * factor, self.low, self.high)
 
     def joined(self, other: _Reach) -> _Reach:
-        """Of what depends on both. Raises `_Unknown` where their grids differ."""
+        """Of what depends on both. Raises `_UnknownError` where their grids differ."""
         if self.rate != other.rate:
             raise _UnknownError
         return _Reach(self.rate, min(self.low, other.low), max(self.high, other.high))
@@ -233,6 +233,8 @@ class _Walk:
         for other in entering[1:]:
             together = together.joined(self._reach_of(other))
         if operator.kind in ALIKE:
+            if any(self._placed(n) for n in operator.inputs if n >= 0 and n not in entering):
+                raise _UnknownError
             reach = together
         elif operator.kind in _STEPS:
             reach = _STEPS[operator.kind](self, operator, together)
@@ -241,6 +243,10 @@ class _Walk:
         self.multiple_of = math.lcm(self.multiple_of, reach.rate.denominator)
         for number in operator.outputs:
             self._reach[number] = reach
+
+    def _placed(self, number: int) -> bool:
+        """Whether that constant has values of its own for places of the picture."""
+        return max(self._graph.tensors[number].shape[-3:-1], default=1) > 1
 
     def _turn(self, operator: Operator) -> _Turned:
         """What a reshape or a transpose makes of the places."""
