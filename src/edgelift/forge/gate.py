@@ -156,7 +156,9 @@ def _milliseconds(here: Engine, there: Engine, picture: NDArray[np.uint8], round
     stated: CostModel | None = getattr(here, "stated", None)
     if stated is None:
         return _in_turn([lambda: enlarge(here, picture), lambda: enlarge(there, picture)], rounds)
-    return [1000 * stated.seconds(1, *picture.shape[:2]), *_in_turn([lambda: enlarge(there, picture)], rounds)]
+    sides = picture.shape[:2]
+    exact = [row.seconds for row in stated.rows if (row.height, row.width) == sides]  # the model smooths over areas
+    return [1000 * (exact or [stated.seconds(1, *sides)])[0], *_in_turn([lambda: enlarge(there, picture)], rounds)]
 
 
 def _where(engine: Engine) -> str:
