@@ -94,6 +94,7 @@ def forms(engine: CycleEngine, network: str) -> list[Form]:
     found = []
     for words, model, ends, size, leaving in cases:
         seconds = engine.plan(model, ends).seconds
+        print(f"{network} {engine.precision} {words}: {1000 * seconds:.3f} ms", flush=True)
         moved = 3 * size * (height * width + spec.scale**2 * leaving)
         found.append(Form(network, engine.precision, words, seconds, moved / (kept * spec.scale**2)))
     return found
@@ -104,6 +105,7 @@ def prices(engine: CycleEngine) -> CostModel:
     rows = []
     for shape in SHAPES:
         seconds = engine.cycles(*shape).seconds
+        print(f"{engine.spec.name} {engine.precision} {shape}: {1000 * seconds:.3f} ms", flush=True)
         rows += [Measured(batch, *shape, seconds * batch) for batch in BATCHES.get(shape, (1,))]
     return CostModel(tuple(rows))
 
@@ -111,24 +113,22 @@ def prices(engine: CycleEngine) -> CostModel:
 def main() -> None:
     """Print both tables and their JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--network", action="append", help="bundled names; espcn-x3, fsrcnn-x3 and abpn-x3 by default")
+    parser.add_argument("--network", action="append", help="bundled names; abpn-x3, espcn-x3 and fsrcnn-x3 by default")
     parser.add_argument("--precision", action="append", help="f16 and int8 by default")
     args = parser.parse_args()
     print(machine())
     tables: list[tuple[str, str, CostModel]] = []
     compared: list[Form] = []
-    for network in args.network or ["espcn-x3", "fsrcnn-x3", "abpn-x3"]:
+    for network in args.network or ["abpn-x3", "espcn-x3", "fsrcnn-x3"]:
         for precision in args.precision or ["f16", "int8"]:
             engine = CycleEngine(read_bundle(find_bundle(network)), Options(precision=precision))
-            print(f"compiling {network} {precision}", flush=True)
             tables.append((network, precision, prices(engine)))
-            compared += forms(engine, network)
-            halo = engine.spec.halo
-            engine.close()
-            best = choose(*PICTURE, halo, tables[-1][2], shapes=SHAPES)
+            best = choose(*PICTURE, engine.spec.halo, tables[-1][2], shapes=SHAPES)
             print(
                 f"{network} {precision}: {PICTURE[0]}×{PICTURE[1]} in tiles of {best.tile}, {1000 * best.seconds:.2f} ms"
             )
+            compared += forms(engine, network)
+            engine.close()
     _print(tables, compared)
     plain = [{"network": n, "precision": p, **asdict(row)} for n, p, model in tables for row in model.prices()]
     print(json.dumps({"benchmark": "tpu_plan", "rows": plain, "forms": [asdict(form) for form in compared]}))

@@ -107,6 +107,7 @@ def test_measuring_loads_neither_pytorch_nor_matplotlib_nor_an_engine_before_it_
     ("room", "needs"),
     [
         ("core", ["numpy"]),
+        ("toolchain", []),
         ("tiling", ["numpy"]),
         ("io", ["numpy", "onnx", "pyvips[binary]"]),
         ("runtime", ["numpy", "onnx", "pyvips[binary]"]),  # no engine among them

@@ -28,7 +28,11 @@ MAX_ANSWER = 1 << 31
 """Bytes of data that an answer may state."""
 SAID = 20_000
 """Bytes of what the process printed that are looked through for a reason."""
+UNTELLING = ("[!Error]", "SystemExit")
+"""In an error that only says that a program failed: what it printed says why."""
 TELLING = ("error", "assert", "abort", "fail", "not support", "unsupport")
+ASIDE = ("[Running]", "WARNING", "[Warning]")
+"""Beginnings of lines that give no reason, whatever words are in them."""
 
 
 class Worker:
@@ -69,8 +73,9 @@ class Worker:
             except BaseException:  # interrupted in the middle of an answer: what follows could not be told apart
                 self._process.kill()
                 raise
-            if "error" in said:
-                raise EngineError(f"{self._name}: {self._reason(begun) or said['error']}")
+            if error := said.get("error"):
+                plain = not any(word in error for word in UNTELLING)
+                raise EngineError(f"{self._name}: {error if plain else self._reason(begun) or error}")
             return said, given
 
     def _signal(self, number: int) -> None:
@@ -102,7 +107,9 @@ class Worker:
         start = max(begun, self._length() - SAID)
         text = os.pread(self._printed.fileno(), SAID, start).decode(errors="replace")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        telling = [line for line in lines if any(word in line.lower() for word in TELLING) and "[Running]" not in line]
+        telling = [
+            line for line in lines if any(word in line.lower() for word in TELLING) and not line.startswith(ASIDE)
+        ]
         return (telling or lines or [""])[0][:400]
 
     @property
