@@ -177,7 +177,9 @@ def test_every_target_of_the_table_is_whole() -> None:
         assert target.suffix.startswith(".")
         assert target.about
         assert "float" in target.precisions
-    with pytest.raises(RequestError, match="no target is called 'toaster'; choose from onnx, openvino, litert, bm1684x"):
+    with pytest.raises(
+        RequestError, match="no target is called 'toaster'; choose from onnx, openvino, litert, bm1684x"
+    ):
         load_target("toaster")
 
 
