@@ -272,7 +272,7 @@ def test_orders_that_cannot_be_served(tmp_path: Path, plain: Bundle, order: Orde
 
 
 def test_orders_that_make_no_sense() -> None:
-    with pytest.raises(RequestError, match="precision must be one of float, fp16, int8, int16x8, got 'int4'"):
+    with pytest.raises(RequestError, match="precision must be one of float, fp16, bf16, int8, int16x8, got 'int4'"):
         Order(precision="int4")
     with pytest.raises(RequestError, match="at least 1"):
         Order(count=0)

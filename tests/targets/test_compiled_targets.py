@@ -171,14 +171,16 @@ class TestLiteRT:
 
 
 def test_every_target_of_the_table_is_whole() -> None:
-    assert list(TARGETS) == ["onnx", "openvino", "litert"]
+    assert list(TARGETS) == ["onnx", "openvino", "litert", "bm1684x"]
     for name in TARGETS:
         target = load_target(name)
         assert target.name == name
         assert target.suffix.startswith(".")
         assert target.about
         assert "float" in target.precisions
-    with pytest.raises(RequestError, match="no target is called 'toaster'; choose from onnx, openvino, litert"):
+    with pytest.raises(
+        RequestError, match="no target is called 'toaster'; choose from onnx, openvino, litert, bm1684x"
+    ):
         load_target("toaster")
 
 

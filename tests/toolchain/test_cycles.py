@@ -35,6 +35,12 @@ def test_shares_of_a_run_add_up_to_it() -> None:
     assert (by["Conv2D_34"].kind, by["Conv2D_34"].tensors, by["Load_29"].tensors) == ("Conv2D", ("relu_Relu",), ())
 
 
+def test_a_graph_without_arithmetic_has_cycles_and_no_runtime() -> None:
+    text = "Depth2Space_11|GDMA_TENSOR|s:0|b:0|g:1|e:1286741|t:1286742|dr:2|sz:262144|bw:0.19\nTCYC : 1286742\n"
+    found = parse_cycles(text)
+    assert (found.seconds, found.flops, found.bytes) == (pytest.approx(1.286742e-3), 0, 262144)
+
+
 @pytest.mark.parametrize("text", ["", "flops: 1, runtime: 0.1ms", PROFILE.replace("runtime", "time"), "\x00" * 50])
 def test_what_is_no_profile_is_said_so(text: str) -> None:
     with pytest.raises(EngineError, match=r"not a compiler profile of tpu-mlir 1\.30, or a damaged one"):

@@ -156,7 +156,7 @@ def _measure(model: str, engine: str, options: Options, request: Request) -> Pro
 
     bundle = bundle_of(model)
     more: dict[str, Any] = {}
-    if device_is_planned(engine, options.device):
+    if _is_planned(engine, options.device):
         from edgelift.forge.cycles import CycleEngine, cycle_bench
 
         bench = cycle_bench(bundle, options)
@@ -173,7 +173,7 @@ def _measure(model: str, engine: str, options: Options, request: Request) -> Pro
         return measure(bench, request, report=report, **more)
 
 
-def device_is_planned(engine: str, device: str) -> bool:
+def _is_planned(engine: str, device: str) -> bool:
     """Whether that device is predicted instead of measured. An engine for its files measures them itself."""
     return engine == "auto" and device.lower() == PLANNED
 

@@ -99,7 +99,10 @@ class CycleEngine:
         if "image" in inputs:
             _, height, width, _ = inputs["image"].shape
             return _Probe(self, self.cycles(height, width), count)
-        return _Probe(self, self.plan(_static(graph, inputs), "own"), count)
+        model = _static(graph, inputs)
+        if all(node.op_type == "Identity" for node in model.graph.node):  # nothing is left for the chip to do
+            return _Probe(self, Cycles(0.0, 0, ()), count)
+        return _Probe(self, self.plan(model, "own"), count)
 
     def close(self) -> None:
         """End the compiler."""

@@ -89,7 +89,7 @@ def proofs(folder: Path | None, spec: ModelSpec, count: int, exact: tuple[int, i
     folder holds no picture that is large enough.
     """
     if folder is None:
-        return [_drawn(number, spec, exact) for number in range(min(count, DRAWN))]
+        return [_drawn(number, spec, exact) for number in range(min(count, DRAWN) if exact else DRAWN)]
     pairs = find_pairs(folder, None, spec.scale)[0] if spec.scale > 1 else []
     if spec.scale == 1:
         raise InputError(f"{folder}: a model of scale 1 restores; leave --pictures out, drawn scenes are used")

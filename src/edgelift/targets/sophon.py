@@ -142,6 +142,7 @@ class Compiler:
     def compile(self, name: str, graph: bytes, ranges: str, options: tuple[str, ...]) -> tuple[Path, Cycles]:
         """A file of one static ONNX `graph`, and what it takes. Raises `EngineError` with the compiler's reason."""
         place = self._folder
+        (place / "compiler_profile_0.txt").unlink(missing_ok=True)  # that of the graph before
         (place / f"{name}.onnx").write_bytes(graph)
         (place / "ranges").write_text(ranges, encoding="utf-8")
         self._tool("model_transform.py", "--model_name", name, "--model_def", f"{name}.onnx", "--mlir", f"{name}.mlir")

@@ -3,7 +3,7 @@
     image, 1 × h × w × 3 -> planes -> core -> clip -> 1 × H × W × 3b² blocks
 
 The compiler makes both ends uint8 of their stated range 0 … 255, so that conversion, clipping and rounding are done on the
-chip. The pixel shuffle is not: the chip's takes fifteen times as long as the network (`python -m benchmarks.tpu_plan`).
+chip. The pixel shuffle is not: with it a window takes twelve times as long or more (`python -m benchmarks.tpu_plan`).
 What a host has to do is one strided copy, which merging does anyway.
 
 In whole numbers its operators have ranges instead of pairs of QuantizeLinear and DequantizeLinear: these are taken out,

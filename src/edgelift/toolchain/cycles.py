@@ -1,7 +1,8 @@
 """The compiler's cycle model of a network, `compiler_profile_0.txt`: what each command takes on a chip that need not be there.
 
 Two engines work side by side: the processor (BD) computes, the other (GDMA) moves memory. A line names an operation and its
-command, when it starts and ends in cycles, and for moves the direction and bytes. The last line gives the whole run's time.
+command, when it starts and ends in cycles, and for moves the direction and bytes. The last line gives the whole run's time, but
+for graphs without arithmetic, whose cycles count.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from edgelift.core.errors import EngineError
 __all__ = ["Cycles", "Operation", "parse_cycles"]
 
 COMMAND = re.compile(r"(\S+?)\|(\w+)\|s:(\d+)\|b:\d+\|g:\d+\|e:(\d+)\|t:(\d+)(?:\|dr:(\d+)\|sz:(\d+))?")
+CYCLES = re.compile(r"TCYC\s*:\s*(\d+)")
+HERTZ = 1e9
+"""Of the processor: cycles of a profile divided by its runtime."""
 TOTAL = re.compile(r"flops:\s*(\d+),\s*runtime:\s*([0-9.]+)\s*ms")
 MAX_TEXT = 1 << 28
 
@@ -69,9 +73,10 @@ def parse_cycles(text: str, tensors: Mapping[int, Sequence[str]] = {}) -> Cycles
         _Row(m[1], m[2].startswith("GDMA"), int(m[3]), int(m[4]) + 1, int(m[5]), int(m[7] or 0))
         for m in COMMAND.finditer(text)
     ]
-    if len(text) > MAX_TEXT or total is None or not rows:
+    counted = CYCLES.search(text)  # of what computes nothing there is no runtime
+    if len(text) > MAX_TEXT or not rows or (total is None and counted is None):
         raise EngineError("not a compiler profile of tpu-mlir 1.30, or a damaged one: no commands or no runtime in it")
-    seconds = float(total[2]) / 1e3
+    seconds = float(total[2]) / 1e3 if total else int(counted[1]) / HERTZ if counted else 0.0
     end = max(row.end for row in rows)
     cycle = seconds / end
     shares = _shares(rows, end)
@@ -86,7 +91,7 @@ def parse_cycles(text: str, tensors: Mapping[int, Sequence[str]] = {}) -> Cycles
         )
         for name, own in found.items()
     )  # fmt: skip
-    return Cycles(seconds, int(total[1]), tuple(operations))
+    return Cycles(seconds, int(total[1]) if total else 0, tuple(operations))
 
 
 class _Row(NamedTuple):
