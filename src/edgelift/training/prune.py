@@ -28,7 +28,7 @@ __all__ = ["SALIENCIES", "Plan", "planned", "pruned", "saliency"]
 
 MEASURES: dict[str, Callable[[Tensor], Tensor]] = {
     "l1": lambda filters: filters.abs().sum(1),
-    "median": lambda filters: torch.cdist(filters, filters).sum(1),  # type: ignore[no-untyped-call]  # torch's lacks it
+    "median": lambda filters: torch.cdist(filters, filters).sum(1),
 }
 """Of filters, channels × weights: a number a channel."""
 SALIENCIES = ("taylor", *MEASURES)
