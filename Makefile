@@ -22,7 +22,7 @@ demo: $(VENV)/demo.stamp ## enlarge the sample picture three times
 	@echo "samples/scene.png, three times as large: demo/scene_x3.png"
 
 test: $(VENV)/dev.stamp ## run the tests; ARGS are pytest's, such as ARGS="-k resize"
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 check: $(VENV)/dev.stamp ## style, types and the direction of imports
 	$(BIN)/ruff check .
