@@ -14,6 +14,10 @@ from hypothesis import settings
 # Prices and compiled models of a test run are its own, and those of the user play no part in it.
 _CACHE = tempfile.TemporaryDirectory(prefix="edgelift-tests-", ignore_cleanup_errors=True)
 os.environ["EDGELIFT_CACHE"] = _CACHE.name
+# Exported graphs are shared by the processes of a run: the first of them makes the folder, the others inherit its name.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _EXPORTS = tempfile.TemporaryDirectory(prefix="edgelift-exports-", ignore_cleanup_errors=True)
+    os.environ["EDGELIFT_TEST_EXPORTS"] = _EXPORTS.name
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

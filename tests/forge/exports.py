@@ -1,12 +1,16 @@
-"""Networks with drawn weights and their exported graphs, each made once a session: an export takes a second or two.
+"""Networks with drawn weights and their exported graphs, each made once a run, whatever the number of processes: an export takes a
+second or two.
 
 Loaded by the `conftest.py` of the rooms that need it, since test folders are not importable.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -119,8 +123,14 @@ def quick() -> Any:
 def _exported(architecture: str, config: tuple[tuple[str, Any], ...]) -> Export:
     network = drawn(architecture, **dict(config))
     spec = spec_of(network, name_of(architecture, dict(config)), "CC0-1.0", {"step": 7})
-    with quick():
-        return Export(network, spec, export(network, spec).SerializeToString())
+    kept = Path(os.environ["EDGELIFT_TEST_EXPORTS"]) / hashlib.sha256(repr((architecture, config)).encode()).hexdigest()
+    if not kept.exists():
+        with quick():
+            data = export(network, spec).SerializeToString()
+        scratch = kept.with_suffix(f".{os.getpid()}")
+        scratch.write_bytes(data)
+        scratch.replace(kept)  # whole or not at all: another process may look
+    return Export(network, spec, kept.read_bytes())
 
 
 def exported(architecture: str, **config: Any) -> Export:

@@ -90,7 +90,7 @@ def test_a_shuffle_that_was_rewritten_is_one_in_litert_too(plain_bundle: Path, t
     bundle = read_bundle(plain_bundle)
     made = rewrite_bundle(bundle, ["litert-mediatek"], tmp_path / "m.onnx").bundle
     assert "DepthToSpace" not in {node.op_type for node in made.graph().graph.node}
-    file = converted(made, Order("litert", size=(24, 20)))
+    file = converted(made, Order("litert", sizes=((24, 20),)))
     assert {each.operator for each in checked(file, "litert-mediatek")} >= {"TRANSPOSE_CONV"}
     engine = open_engine(file, "litert", Options(threads=1))
     other = open_engine(converted(bundle, Order("litert")), "litert", Options(threads=1))

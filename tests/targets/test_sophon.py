@@ -66,7 +66,7 @@ def test_pictures_run_tile_by_tile(half: Path, plain_bundle: Path) -> None:
             assert np.abs(upscaler(picture).astype(int) - wanted).max() <= 1
     with (
         Upscaler(half, tile=(8, 8)) as upscaler,
-        pytest.raises(RequestError, match=r"runs windows of 12x12, 12x20 only"),
+        pytest.raises(RequestError, match=r"runs windows of 12×12, 12×20 only"),
     ):
         upscaler(picture)
 

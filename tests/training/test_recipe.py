@@ -27,7 +27,7 @@ FULL: dict[str, Any] = {
         "loss": "charbonnier", "last_loss": "l2", "last_share": 0.2, "gradient": 0.5, "frequency": 0.25,
         "steps": 77, "lr": 5e-4, "final_lr": 1e-7, "schedule": "step", "warmup": 0.1,
         "ema": 0.9, "seed": 7, "precision": "bf16", "validate_every": 11, "sampling": 0.5,
-        "start": "abpn-x3", "teacher": "abpn-x4", "teacher_weight": 0.75, "teacher_ensemble": True,
+        "start": "abpn-x3", "teacher": "abpn-x4", "teacher_weight": 0.75, "teacher_ensemble": True, "quantize": "int8",
     },
     "gan": {
         "weight": 0.2, "loss": "hinge", "channels": 8, "lr": 1e-5, "features": "vgg.pth", "features_weight": 0.5,
@@ -52,7 +52,7 @@ def test_only_the_architecture_is_needed(tmp_path: Path) -> None:
         "loss": "l1", "last_loss": "", "last_share": 0.1, "gradient": 0.0, "frequency": 0.0,
         "steps": 200_000, "lr": 1e-3, "final_lr": 1e-6, "schedule": "cosine", "warmup": 0.0,
         "ema": 0.999, "seed": 0, "precision": "f32", "validate_every": 2000, "sampling": 2.0, "start": "",
-        "teacher": "", "teacher_weight": 0.5, "teacher_ensemble": False,
+        "teacher": "", "teacher_weight": 0.5, "teacher_ensemble": False, "quantize": "",
     }  # fmt: skip
 
 

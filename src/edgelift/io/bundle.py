@@ -180,7 +180,7 @@ def write_bundle(model: onnx.ModelProto, spec: ModelSpec, path: Path, *, overwri
 def bundled() -> dict[str, Path]:
     """Name -> file of the bundles in the package, sorted by name."""
     folder = Path(str(resources.files("edgelift") / "weights"))
-    return {p.stem: p for p in sorted(folder.glob("*.onnx"))}
+    return {p.stem: p for p in sorted(folder.glob("*.onnx"), key=lambda p: p.stem)}
 
 
 def find_bundle(model: str | Path) -> Path:
