@@ -1,5 +1,5 @@
-"""Networks with drawn weights and their exported graphs, each made once a run, whatever the number of processes: an export takes a
-second or two.
+"""Networks with drawn weights and their exported graphs, each made once a run, by whichever process needs it first: an export
+takes a second or two.
 
 Loaded by the `conftest.py` of the rooms that need it, since test folders are not importable.
 """
