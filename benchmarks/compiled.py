@@ -192,7 +192,7 @@ def main() -> None:
     parser.add_argument("--calibration", type=Path, required=True)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--network", action="append", help=f"bundled names; {', '.join(NETWORKS)} by default")
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=9, help="at least 2: there are quartiles")
     parser.add_argument("--keep", type=Path, help="folder of what is made and scored; nothing is kept without it")
     args = parser.parse_args()
     print(machine())

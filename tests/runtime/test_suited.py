@@ -89,7 +89,7 @@ def test_what_is_refused() -> None:
 
 def test_what_is_missing_is_said_once() -> None:
     said: list[str] = []
-    with SuitedUpscaler(Goal(3), warn=said.append, denoise=1.0) as upscaler:
+    with SuitedUpscaler(Goal(3), warn=said.append, quality="balanced") as upscaler:
         for seed in range(3):
             upscaler(_shaded(seed, 20))
     assert len(said) == len(set(said)) >= 1
