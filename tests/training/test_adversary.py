@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from edgelift.core.errors import TrainingError
 from edgelift.training.adversary import Adversary, adversary_of, judged, persuaded
@@ -32,13 +31,8 @@ def _recipe(gan: dict[str, Any] | None = None, patch: int = 8, **fields: Any) ->
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("waves")
-    y, x = np.mgrid[:64, :64] / 64
-    for k in range(4):
-        waves = [np.sin(2 * np.pi * ((k + 2) * x + (c + 3) * y) + c) for c in range(3)]
-        Image.fromarray((127.5 + 100 * np.stack(waves, axis=2)).astype(np.uint8)).save(folder / f"{k}.png")
-    return folder
+def data(waves: Callable[[Path, int], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return waves(tmp_path_factory.mktemp("waves"), 4)
 
 
 def _quiet(line: str) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from edgelift.core.errors import EdgeliftError, TrainingError
@@ -41,18 +40,9 @@ def _recipe(name: str = "tiny", network: dict[str, Any] | None = None, **fields:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data(waves: Callable[[Path, int], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five smooth pictures of 64 × 64: what nearest-neighbour enlargement does badly."""
-    return _waves(tmp_path_factory.mktemp("waves"))
-
-
-def _waves(folder: Path) -> Path:
-    folder.mkdir(exist_ok=True)
-    y, x = np.mgrid[:64, :64] / 64
-    for k in range(5):
-        waves = [np.sin(2 * np.pi * ((k + 2) * x + (c + 3) * y) + c) for c in range(3)]
-        Image.fromarray((127.5 + 100 * np.stack(waves, axis=2)).astype(np.uint8)).save(folder / f"{k}.png")
-    return folder
+    return waves(tmp_path_factory.mktemp("waves"), 5)
 
 
 def _quiet(line: str) -> None:
@@ -427,13 +417,13 @@ def test_a_device_that_is_not_there_is_an_error_of_ours(data: Path, tmp_path: Pa
     ids=["abpn", "supernet"],
 )  # fmt: skip
 def test_a_recipe_without_them_has_the_losses_it_always_had(
-    tmp_path: Path, network: dict[str, Any], losses: list[float], total: float
+    waves: Callable[[Path, int], Path], tmp_path: Path, network: dict[str, Any], losses: list[float], total: float
 ) -> None:
     plain = _recipe().as_dict() | {"name": "tiny"}
     shape = {"scale": 2, "layers": 1, **network}
     plain |= {"network": shape, "train": {"steps": 100, "lr": 3e-3, "ema": 0.5, "validate_every": 1}}
     seen: list[float] = []
-    data = _waves(tmp_path / "waves")  # its name decides which picture validates
+    data = waves(tmp_path / "waves", 5)  # its name decides which picture validates
     train(recipe_from(plain), [data], tmp_path / "run", report=lambda p: seen.append(p.loss), say=_quiet)
     assert seen[::11] == pytest.approx(losses, rel=1e-3)  # other machines sum in other orders
     assert sum(seen) == pytest.approx(total, rel=1e-3)

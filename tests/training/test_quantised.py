@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from edgelift.core.errors import RecipeError, TrainingError
 from edgelift.nets import zoo
@@ -29,13 +28,8 @@ def recipe(name: str = "tiny", **fields: Any) -> Recipe:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("waves")
-    y, x = np.mgrid[:64, :64] / 64
-    for k in range(4):
-        waves = [np.sin(2 * np.pi * ((k + 2) * x + (c + 3) * y) + c) for c in range(3)]
-        Image.fromarray((127.5 + 100 * np.stack(waves, axis=2)).astype(np.uint8)).save(folder / f"{k}.png")
-    return folder
+def data(waves: Callable[[Path, int], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return waves(tmp_path_factory.mktemp("waves"), 4)
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from functools import cache
 from pathlib import Path
+
+from edgelift.core.folders import user_folder
 
 __all__ = ["cache_folder", "cpu_flags", "has_amx", "prefers_bf16", "process_age"]
 
@@ -42,15 +43,8 @@ def prefers_bf16() -> bool:
 
 def cache_folder() -> Path:
     """The user's cache folder for edgelift (not made); `EDGELIFT_CACHE` overrides it."""
-    if chosen := os.environ.get("EDGELIFT_CACHE"):
-        return Path(chosen)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = str(Path.home() / "Library" / "Caches")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "edgelift"
+    chosen = os.environ.get("EDGELIFT_CACHE")
+    return Path(chosen) if chosen else user_folder("cache")
 
 
 def process_age() -> float:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgelift.core.errors import EngineMissingError
+from edgelift.core.folders import user_folder
 from edgelift.core.registry import Registry
 
 __all__ = ["CHAINS", "Chain", "State", "clean_environment", "data_folder", "load_chain"]
@@ -23,15 +23,8 @@ NOTE = "installed.json"
 
 def data_folder() -> Path:
     """Where tool chains lie (not made); `EDGELIFT_TOOLCHAINS` overrides it."""
-    if chosen := os.environ.get("EDGELIFT_TOOLCHAINS"):
-        return Path(chosen)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = str(Path.home() / "Library" / "Application Support")
-    else:
-        base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return Path(base) / "edgelift" / "toolchains"
+    chosen = os.environ.get("EDGELIFT_TOOLCHAINS")
+    return Path(chosen) if chosen else user_folder("data") / "toolchains"
 
 
 def clean_environment() -> dict[str, str]:

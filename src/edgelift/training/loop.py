@@ -36,9 +36,8 @@ from edgelift.training.validation import load_checks, validate_all
 
 __all__ = ["Progress", "learning_rate", "train"]
 
-CHECK_EVERY = {"cpu": 1}
-"""Steps between two looks at the loss, where other than `CHECK_SELDOM`: a look waits until the device has done its work."""
-CHECK_SELDOM = 50
+CHECK_EVERY = 50
+"""Steps between two looks at the loss on a GPU: a look waits until the device has done its work. A CPU's costs nothing."""
 
 SUSPENDED = 60.0
 """Seconds that a step counts at most: in a longer one the program was suspended, which is no training time."""
@@ -174,7 +173,7 @@ def train(
         return Checkpoint(weights, meta, resume | ({"adversary": adversary.state()} if adversary is not None else {}))
 
     # -- the loop
-    losses = _Losses(recipe.name, last, CHECK_EVERY.get(where.type, CHECK_SELDOM))
+    losses = _Losses(recipe.name, last, 1 if where.type == "cpu" else CHECK_EVERY)
     chances = _chances(network, part.sampling)
     clock = time.monotonic()
     autocast = torch.autocast(where.type, torch.bfloat16, enabled=part.precision == "bf16")

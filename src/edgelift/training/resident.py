@@ -86,7 +86,8 @@ class ResidentPatches(Patches):
         facts = np.concatenate([self.low.where(places, 1), self.high.where(places, self.scale), oriented], axis=1)
         numbers = torch.from_numpy(facts).to(self.device, non_blocking=True)
         low = self.cut_low(self.low.colours, numbers[:, 0], numbers[:, 1], numbers[:, 4])
-        high = self.cut_high(self.high.colours, numbers[:, 2], numbers[:, 3], numbers[:, 4])
+        one = self.high is self.low  # a picture that is its own pair is cut once
+        high = low if one else self.cut_high(self.high.colours, numbers[:, 2], numbers[:, 3], numbers[:, 4])
         if self.permute:
             order = torch.tensor([place.order for place in places]).to(self.device, non_blocking=True)[:, :, None, None]
             low, high = (part.take_along_dim(order, dim=1) for part in (low, high))
