@@ -77,7 +77,7 @@ def measure(
     recipe = parent_recipe(steps)
     best = trained(recipe, folders, folder / "parent")
     parent = network_of(best, folder / "parent" / "best.pt")
-    training, held = split(find_pictures(folders), recipe.data.validation)
+    training, held = split(find_pictures(folders), recipe.data.validation, recipe.data.validation_folder)
     device = next(parent.parameters()).device
     batch = batches_of(recipe, training, parent.scale, device, lambda words: None)
     checks = load_checks(recipe, held, parent.scale, lambda words: None)

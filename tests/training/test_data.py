@@ -276,3 +276,33 @@ def test_factors_add_smaller_forms_where_they_are_large_enough(tmp_path: Path) -
     high = np.asarray(Image.open(path))
     assert np.array_equal(pairs[1].high, resize(high, 36, 54))
     assert np.array_equal(pairs[2].low, resize(resize(high, 24, 36), 12, 18))
+
+
+def _from(folder: str, side: int) -> Pair:
+    return Pair("p", np.zeros((side, side, 3), np.uint8), np.zeros((side * 2, side * 2, 3), np.uint8), folder)
+
+
+def test_a_folder_gives_its_share_of_the_patches() -> None:
+    pairs = [_from("photos", 40), _from("photos", 20), _from("drawn", 12), _from("drawn", 12), _from("made", 12)]
+    patches = Patches(pairs, 8, 64, 0, shares={"drawn": 0.4, "made": 0.35})
+    large = 33**2 / (33**2 + 13**2)
+    assert patches.share.tolist() == pytest.approx([0.25 * large, 0.25 * (1 - large), 0.2, 0.2, 0.35])
+    taken = np.bincount([place.number for step in range(40) for place in patches.places(step)], minlength=5) / (40 * 64)
+    assert taken == pytest.approx(patches.share, abs=0.03)
+
+
+def test_shares_that_leave_nothing_to_give_it_to_are_made_whole() -> None:
+    assert Patches([_from("a", 9), _from("b", 9)], 8, 1, 0, shares={"a": 0.3, "b": 0.3}).share.tolist() == [0.5, 0.5]
+
+
+def test_a_share_for_a_folder_without_pictures_is_refused() -> None:
+    with pytest.raises(TrainingError, match="no picture of a folder 'scenes', which is to give 35% of the patches"):
+        Patches([_from("a", 9)], 8, 1, 0, shares={"scenes": 0.35})
+
+
+def test_validation_pictures_may_be_those_of_one_folder() -> None:
+    paths = [Path(folder) / f"{k}.png" for folder in ("a", "b") for k in range(5)]
+    training, held = split(paths, 3, "b")
+    assert (len(training), {p.parent.name for p in held}, len(held)) == (7, {"b"}, 3)
+    with pytest.raises(TrainingError, match=r"10 pictures, of which 5 lie in 'b', cannot give 6"):
+        split(paths, 6, "b")

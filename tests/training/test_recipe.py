@@ -21,18 +21,26 @@ FULL: dict[str, Any] = {
     "name": "mine",
     "network": {"architecture": "abpn", "scale": 2, "residual": "none"},
     "data": {
-        "patch": 24, "batch": 8, "validation": 3, "texture": 1.5, "rescale": [0.9, 0.6], "permute": True,
+        "patch": 24, "batch": 8, "validation": 3, "texture": 1.5, "rescale": [0.9, 0.6], "shares": {"Drawn": 0.25, "scenes": 0.5},
+        "validation_folder": "Drawn", "permute": True,
     },
     "train": {
         "loss": "charbonnier", "last_loss": "l2", "last_share": 0.2, "gradient": 0.5, "frequency": 0.25,
         "steps": 77, "lr": 5e-4, "final_lr": 1e-7, "schedule": "step", "warmup": 0.1,
         "ema": 0.9, "seed": 7, "precision": "bf16", "validate_every": 11, "sampling": 0.5,
-        "start": "abpn-x3", "teacher": "abpn-x4", "teacher_weight": 0.75, "teacher_ensemble": True, "quantize": "int8",
+        "start": "abpn-x3", "grow": True, "teacher": "abpn-x4", "teacher_weight": 0.75, "teacher_ensemble": True,
+        "quantize": "int8",
     },
     "gan": {
         "weight": 0.2, "loss": "hinge", "channels": 8, "lr": 1e-5, "features": "vgg.pth", "features_weight": 0.5,
     },
 }  # fmt: skip
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {one}" for key, one in value.items()) + "}"
+    return json.dumps(value)
 
 
 def _write(folder: Path, text: str, name: str = "mine.toml") -> Path:
@@ -52,14 +60,14 @@ def test_only_the_architecture_is_needed(tmp_path: Path) -> None:
         "loss": "l1", "last_loss": "", "last_share": 0.1, "gradient": 0.0, "frequency": 0.0,
         "steps": 200_000, "lr": 1e-3, "final_lr": 1e-6, "schedule": "cosine", "warmup": 0.0,
         "ema": 0.999, "seed": 0, "precision": "f32", "validate_every": 2000, "sampling": 2.0, "start": "",
-        "teacher": "", "teacher_weight": 0.5, "teacher_ensemble": False, "quantize": "",
+        "grow": False, "teacher": "", "teacher_weight": 0.5, "teacher_ensemble": False, "quantize": "",
     }  # fmt: skip
 
 
 def test_every_field_is_read(tmp_path: Path) -> None:
     lines = ['name = "mine"']
     for table in ("network", "data", "train", "gan"):
-        lines += [f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in FULL[table].items())]
+        lines += [f"[{table}]", *(f"{key} = {_toml(value)}" for key, value in FULL[table].items())]
     recipe = load_recipe(_write(tmp_path, "\n".join(lines), "other.toml"))
     assert recipe.as_dict() == FULL
     assert recipe.network.config == {"scale": 2, "residual": "none"}
@@ -107,6 +115,14 @@ def test_whole_numbers_may_stand_for_fractions() -> None:
         ("data", {"rescale": 0.9}, "data.rescale: expected a list of numbers, got 0.9"),
         ("data", {"rescale": [True]}, "data.rescale: expected a list of numbers, got [True]"),
         ("data", {"rescale": [0.9, 1.0]}, "data.rescale: must be factors above 0 and below 1, got [0.9, 1.0]"),
+        ("data", {"shares": [0.5]}, "data.shares: expected dict, got [0.5]"),
+        (
+            "data",
+            {"shares": {"Drawn": 0}},
+            "data.shares: must be numbers above 0 that sum up to 1 at most, got {'Drawn': 0}",
+        ),
+        ("data", {"shares": {"Drawn": "half"}}, "data.shares: must be numbers above 0 that sum up to 1 at most"),
+        ("data", {"shares": {"a": 0.6, "b": 0.6}}, "data.shares: must be numbers above 0 that sum up to 1 at most"),
         ("train", {"last_loss": "gan"}, "expected one of l1, l2, charbonnier, or nothing, got 'gan'"),
         ("train", {"last_share": 1.0}, "train.last_share: must be at least 0 and below 1"),
         ("train", {"frequency": float("nan")}, "train.frequency: must be at least 0, got nan"),
@@ -190,7 +206,7 @@ def _as_written(default: Any) -> set[str]:
     """The forms in which a page may state a default."""
     if isinstance(default, float):
         return {str(default), f"{default:.0e}".replace("e-0", "e-")}
-    return {"empty" if default in ("", ()) else str(default).lower() if isinstance(default, bool) else str(default)}
+    return {"empty" if default in ("", (), {}) else str(default).lower() if isinstance(default, bool) else str(default)}
 
 
 def test_the_page_on_training_explains_every_field_with_its_default(repository: Path) -> None:
@@ -205,8 +221,9 @@ def test_the_page_on_training_explains_every_field_with_its_default(repository: 
     for table, kind in (("data", DataPart), ("train", TrainPart), ("gan", GanPart)):
         for field in dataclasses.fields(kind):
             assert (table, field.name) in rows, f"docs/training.md has no row for {field.name}"
+            default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
             stated = rows[table, field.name].replace("_", "").replace(" ", "")
-            assert stated in _as_written(field.default), f"docs/training.md states {stated!r} for {field.name}"
+            assert stated in _as_written(default), f"docs/training.md states {stated!r} for {field.name}"
     assert {("network", "architecture"), ("top of the file", "name")} <= set(rows)
 
 

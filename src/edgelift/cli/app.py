@@ -27,6 +27,7 @@ from edgelift.cli import (
     plan,
     profile,
     prune,
+    scenes,
     score,
     sheet,
     toolchain,
@@ -75,6 +76,7 @@ app.command("profile")(profile.profile)
 app.command("edge-table")(edge_table.edge_table)
 app.command("devices")(devices.devices)
 app.command("degrade")(degrade.degrade)
+app.command("scenes")(scenes.scenes)
 app.command("train")(train.train)
 app.command("ablate")(ablate.ablate)
 app.command("prune")(prune.prune)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -132,15 +131,9 @@ def _degrade(source: Path, target: Path, plan: _Plan, overwrite: bool) -> None:
 
 
 def _write(path: Path, data: bytes, source: Path, overwrite: bool) -> None:
-    from edgelift.io.places import place_for
+    from edgelift.io.places import fill, place_for
 
-    place = place_for(path, source.stat(), overwrite)
-    try:
-        with os.fdopen(os.dup(place.open()), "wb") as file:
-            file.write(data)
-        place.keep()
-    finally:
-        place.close()
+    fill(place_for(path, source.stat(), overwrite), data)
 
 
 def require_pillow() -> None:

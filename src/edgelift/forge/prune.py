@@ -176,7 +176,7 @@ def _narrowed(
     network: Network, recipe: Recipe, wish: Wish, folders: Sequence[Path], device: str, say: Say
 ) -> Checkpoint:
     """The narrower network before fine-tuning, with its recipe."""
-    training, _ = split(find_pictures(folders), recipe.data.validation)
+    training, _ = split(find_pictures(folders), recipe.data.validation, recipe.data.validation_folder)
     where = torch.device(device)
     batch = batches_of(recipe, training, network.scale, where, say)
     scores = saliency(network.to(where), wish.saliency, batch, goal(recipe.train, 1.0))

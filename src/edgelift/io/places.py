@@ -13,7 +13,7 @@ from typing import IO, Protocol
 from edgelift.core.errors import OutputError, RequestError
 from edgelift.io.standard import OUTPUT, STANDARD, output_name
 
-__all__ = ["FilePlace", "Place", "StandardOutput", "place_for"]
+__all__ = ["FilePlace", "Place", "StandardOutput", "fill", "place_for"]
 
 _CHUNK = 1 << 20
 
@@ -110,8 +110,8 @@ class StandardOutput:
             self._file = None
 
 
-def place_for(path: Path, source: os.stat_result, overwrite: bool) -> Place:
-    """The place that `path` names, `-` being standard output; `source` is of the file that is being read.
+def place_for(path: Path, source: os.stat_result | None, overwrite: bool) -> Place:
+    """The place that `path` names, `-` being standard output; `source` is of the file that is being read, if one is.
 
     Raises `OutputError` where no file can be made there, or where it is the source, and `RequestError` where standard
     output is a terminal.
@@ -125,12 +125,24 @@ def place_for(path: Path, source: os.stat_result, overwrite: bool) -> Place:
         raise OutputError(f"{path}: the folder {folder} does not exist; create it first")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"{path}: the folder {folder} cannot be written to; choose another or change its permissions")
-    if path.exists() and os.path.samestat(path.stat(), source):
+    if source is not None and path.exists() and os.path.samestat(path.stat(), source):
         raise OutputError(f"{path}: is the picture being read, which is never overwritten; choose another name")
     if path.is_dir():
         raise OutputError(f"{path}: is a folder; name a file")
     _require_absent(path, overwrite)
     return FilePlace(path, overwrite)
+
+
+def fill(place: Place, data: bytes) -> None:
+    """Make `data` the whole of what is at `place`. Raises `OutputError`."""
+    try:
+        with os.fdopen(os.dup(place.open()), "wb") as file:
+            file.write(data)
+        place.keep()
+    except OSError as exc:
+        raise _failed(place.name, exc) from exc
+    finally:
+        place.close()
 
 
 def _require_absent(path: Path, overwrite: bool) -> None:

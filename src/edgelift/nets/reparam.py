@@ -61,6 +61,11 @@ class EdgeConv(RunsAsConv):
         """See `RunsAsConv.equal`."""
         return self.merged(), self.bias
 
+    @torch.no_grad()
+    def take(self, weight: Tensor) -> None:
+        """Become the convolution with these weights (out × in × 3 × 3), by a change of the 3×3 branch."""
+        self.kernel.add_(weight - self.merged())
+
     def forward(self, x: Tensor) -> Tensor:
         """N × out × h × w."""
         mode = "replicate" if self.padding == "replicate" else "constant"

@@ -91,7 +91,7 @@ def _members(paths: Sequence[Path]) -> list[_Member]:
 
 def _checks(member: _Member, folders: Sequence[Path], say: Callable[[str], None]) -> list[Pair]:
     recipe = recipe_from(member.checkpoint.meta["recipe"])
-    _, held = split(find_pictures(folders), recipe.data.validation)
+    _, held = split(find_pictures(folders), recipe.data.validation, recipe.data.validation_folder)
     return load_checks(recipe, held, member.network.scale, say)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,8 +52,9 @@ def _degraded(
     settings, part = recipe.degrade, recipe.data
     assert settings is not None
     side = (part.patch + 2 * MARGIN) * scale
-    crisp = [sharpened(pair.high, settings.sharpen) for pair in load_pairs(paths, 1, side, say, factors=part.rescale)]
-    pairs = [Pair("", picture, picture) for picture in crisp]
+    found = load_pairs(paths, 1, side, say, factors=part.rescale)
+    crisp = [sharpened(pair.high, settings.sharpen) for pair in found]
+    pairs = [Pair("", picture, picture, pair.folder) for pair, picture in zip(found, crisp, strict=True)]
     patches = _patches(recipe, pairs, side, settings.together if settings.pool else part.batch, device)
 
     def sharp(number: int) -> Tensor:
@@ -67,6 +69,7 @@ def _degraded(
 
 def _patches(recipe: Recipe, pairs: Sequence[Pair], side: int, batch: int, device: torch.device) -> Patches:
     part, seed = recipe.data, recipe.train.seed
+    options: dict[str, Any] = {"texture": part.texture, "permute": part.permute, "shares": part.shares}
     if device.type == "cpu":
-        return Patches(pairs, side, batch, seed, texture=part.texture, permute=part.permute)
-    return ResidentPatches(pairs, side, batch, seed, device, texture=part.texture, permute=part.permute)
+        return Patches(pairs, side, batch, seed, **options)
+    return ResidentPatches(pairs, side, batch, seed, device, **options)

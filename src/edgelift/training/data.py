@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from edgelift.training.pictures import UNREADABLE, read_rgb
 __all__ = ["Pair", "Patches", "Place", "load_pairs", "mean_gradient"]
 
 Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float64]
 
 CANDIDATES = 4
 """Places drawn for a patch, of which one is taken, where texture counts."""
@@ -32,13 +33,15 @@ class Pair:
     name: str
     low: Bytes
     high: Bytes
+    folder: str = ""
+    """That the picture lies in."""
 
 
-def _pair(name: str, high: Bytes, scale: int) -> Pair:
+def _pair(path: Path, high: Bytes, scale: int) -> Pair:
     h, w = high.shape[0] // scale, high.shape[1] // scale
     high = np.ascontiguousarray(high[: h * scale, : w * scale])
     low = high if scale == 1 else resize(high, h, w)
-    return Pair(name, low, high)
+    return Pair(path.stem, low, high, path.parent.name)
 
 
 def _smaller(high: Bytes, factor: float) -> Bytes:
@@ -77,13 +80,13 @@ def _pairs_of(path: Path, scale: int, least: int, factors: Sequence[float]) -> l
     """The pairs of one file, or why there are none."""
     try:
         high = read_rgb(path)
-        pair = _pair(path.stem, high, scale)
+        pair = _pair(path, high, scale)
     except UNREADABLE as exc:
         return str(exc)
     if min(pair.low.shape[:2]) < least:
         return f"{pair.high.shape[1]}×{pair.high.shape[0]} is smaller than a patch"
     more = [factor for factor in factors if min(high.shape[:2]) * factor >= (least + 1) * scale]
-    return [pair, *(_pair(path.stem, _smaller(high, factor), scale) for factor in more)]
+    return [pair, *(_pair(path, _smaller(high, factor), scale) for factor in more)]
 
 
 @dataclass(frozen=True)
@@ -100,21 +103,48 @@ class Place:
     order: tuple[int, ...] | None
 
 
+def _shared(places: Floats, folders: Sequence[str], shares: Mapping[str, float]) -> Floats:
+    """The chance of each picture: by its places, within the share of its folder."""
+    if not shares:
+        return np.asarray(places / places.sum())
+    if missing := sorted(set(shares) - set(folders)):
+        raise TrainingError(
+            f"no picture of a folder {missing[0]!r}, which is to give {shares[missing[0]]:.0%} of the patches"
+        )
+    groups = [folder if folder in shares else None for folder in folders]
+    given: dict[str | None, float] = {None: 1 - sum(shares.values())}
+    given.update(shares)
+    chances = np.zeros_like(places)
+    for group in set(groups):
+        inside = np.array([one == group for one in groups])
+        chances[inside] = places[inside] / places[inside].sum() * given[group]
+    return np.asarray(chances / chances.sum())
+
+
 class Patches:
     """Random patches: position uniform over all pixels of all pictures, flipped and turned at random.
 
+    `shares` gives the pictures of a folder, by its name, a share of their own; raises `TrainingError` for one without any.
     `texture` above 0 draws several places for a patch and takes one of them, with a chance in proportion to its mean
     gradient to that power; `permute` lets the three colours change places. Batch k depends on (`seed`, k) alone, so that
     a resumed run sees what an undisturbed one would have seen.
     """
 
     def __init__(
-        self, pairs: Sequence[Pair], patch: int, batch: int, seed: int, *, texture: float = 0.0, permute: bool = False
+        self,
+        pairs: Sequence[Pair],
+        patch: int,
+        batch: int,
+        seed: int,
+        *,
+        texture: float = 0.0,
+        permute: bool = False,
+        shares: Mapping[str, float] | None = None,
     ) -> None:
         self.pairs, self.patch, self.batch, self.seed = pairs, patch, batch, seed
         self.texture, self.permute = texture, permute
         places = np.array([(p.low.shape[0] - patch + 1) * (p.low.shape[1] - patch + 1) for p in pairs], np.float64)
-        self.share = places / places.sum()
+        self.share = _shared(places, [pair.folder for pair in pairs], shares or {})
 
     def _window(self, rng: np.random.Generator, number: int) -> tuple[int, int, int]:
         height, width = self.pairs[number].low.shape[:2]

@@ -31,6 +31,7 @@ from edgelift.training.losses import goal
 from edgelift.training.pictures import find_pictures, split
 from edgelift.training.quantised import Quantised
 from edgelift.training.recipe import Recipe, TrainPart, recipe_from
+from edgelift.training.start import begin_with
 from edgelift.training.teacher import teacher_of
 from edgelift.training.validation import load_checks, validate_all
 
@@ -84,14 +85,6 @@ def _draw(network: Network, chances: NDArray[np.float64] | None, seed: int, step
         network.active = 1 + int(np.random.default_rng([seed, step, 1]).choice(len(chances), p=chances))
 
 
-def _load_matching(network: nn.Module, weights: dict[str, Tensor]) -> int:
-    """Copy every tensor whose name and shape match; the number of those copied."""
-    own = network.state_dict()
-    fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
-    network.load_state_dict({**own, **fitting})
-    return len(fitting)
-
-
 def train(
     recipe: Recipe,
     folders: Sequence[Path],
@@ -122,7 +115,7 @@ def train(
     adversary = adversary_of(recipe, network.scale, where)
 
     paths = find_pictures(folders)
-    training, held = split(paths, recipe.data.validation)
+    training, held = split(paths, recipe.data.validation, recipe.data.validation_folder)
     say(f"{recipe.name}: {parameters(network)} parameters; loading {len(training)} + {len(held)} pictures")
     batch = batches_of(recipe, training, network.scale, where, say)
     checks = load_checks(recipe, held, network.scale, say)
@@ -148,7 +141,7 @@ def train(
         origin = saved.meta["started_from"]
         say(f"going on at step {step}, {seconds / 60:.1f} minutes trained, best {best_psnr:.3f} dB")
     elif start is not None:
-        copied = _load_matching(network, Checkpoint.load(start).weights)
+        copied = begin_with(network, Checkpoint.load(start).weights, grow=part.grow)
         averaged.load_state_dict(network.state_dict())
         origin = start.parent.name or start.stem
         say(f"{copied} of {len(network.state_dict())} tensors taken from {start}")

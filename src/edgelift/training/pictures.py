@@ -31,16 +31,19 @@ def find_pictures(folders: Sequence[Path]) -> list[Path]:
     return found
 
 
-def split(paths: Sequence[Path], count: int) -> tuple[list[Path], list[Path]]:
-    """(training, validation): the `count` pictures whose names hash lowest validate.
+def split(paths: Sequence[Path], count: int, folder: str = "") -> tuple[list[Path], list[Path]]:
+    """(training, validation): the `count` pictures whose names hash lowest validate; of those in `folder`, where it is named.
 
     Ranks depend on names alone: pictures that are added may take the place of others in validation, but none moves
     from training into validation.
     """
-    ranked = sorted(paths, key=lambda p: hashlib.sha256(f"{p.parent.name}/{p.name}".encode()).digest())
-    held = set(ranked[:count])
-    if len(held) >= len(paths):
-        raise TrainingError(f"{len(paths)} pictures cannot give {count} to validation and keep any to train with")
+    able = [p for p in paths if folder in ("", p.parent.name)]
+    if count > len(able) or count >= len(paths):
+        where = f", of which {len(able)} lie in {folder!r}," if folder else ""
+        raise TrainingError(
+            f"{len(paths)} pictures{where} cannot give {count} to validation and keep any to train with"
+        )
+    held = set(sorted(able, key=lambda p: hashlib.sha256(f"{p.parent.name}/{p.name}".encode()).digest())[:count])
     return [p for p in paths if p not in held], [p for p in paths if p in held]
 
 

@@ -42,6 +42,10 @@ class DataPart:
     takes all places alike."""
     rescale: tuple[float, ...] = ()
     """Factors by which each sharp picture is reduced for further ones (FSRCNN, Dong et al. 2016: 0.9, 0.8, 0.7, 0.6)."""
+    shares: dict[str, float] = field(default_factory=dict)
+    """Folder -> share of the patches that its pictures give; those of all other folders give the rest, by their pixels."""
+    validation_folder: str = ""
+    """Folder whose pictures alone validate; empty for all."""
     permute: bool = False
     """Whether the three colours of a patch change places at random."""
 
@@ -79,6 +83,8 @@ class TrainPart:
     ("computation-aware sampling", ARM, Chen et al. 2022)."""
     start: str = ""
     """Name of a recipe whose best checkpoint gives the weights to start from, where shapes match."""
+    grow: bool = False
+    """Whether a layer also takes the weights of a narrower one, as its first channels."""
     teacher: str = ""
     """What else gives a picture to come near to: a recipe's best checkpoint, a checkpoint's file, `start` (the weights that the
     run begins with), or of a supernet `widest`."""
@@ -133,10 +139,15 @@ class Recipe:
 _LOSS_NAMES = ("l1", "l2", "charbonnier")
 _FACTORS = Rule(lambda value: all(0 < one < 1 for one in value), "must be factors above 0 and below 1")
 _LAST_LOSS = Rule(lambda value: value in ("", *_LOSS_NAMES), f"expected one of {', '.join(_LOSS_NAMES)}, or nothing")
+_SHARES = Rule(
+    lambda value: all(type(one) in (int, float) and one > 0 for one in value.values()) and sum(value.values()) <= 1,
+    "must be numbers above 0 that sum up to 1 at most",
+)
 _WEIGHT = Rule(lambda value: 0 < value <= 1, "must be above 0 and at most 1")
 _RULES = {
     "loss": choice(*_LOSS_NAMES), "last_loss": _LAST_LOSS, "schedule": choice("cosine", "step"), "quantize": choice("", "int8"),
     "precision": choice("f32", "bf16"), "warmup": SHARE, "ema": SHARE, "last_share": SHARE, "rescale": _FACTORS,
+    "shares": _SHARES,
     "teacher_weight": _WEIGHT,
     **dict.fromkeys(("patch", "batch", "validation", "steps", "lr", "final_lr", "validate_every"), POSITIVE),
     **dict.fromkeys(("seed", "sampling", "texture", "gradient", "frequency"), NOT_NEGATIVE),

@@ -7,6 +7,7 @@ where the patch begins, how long the picture's rows are and how the patch is tur
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -69,11 +70,10 @@ class ResidentPatches(Patches):
         batch: int,
         seed: int,
         device: torch.device,
-        *,
-        texture: float = 0.0,
-        permute: bool = False,
+        **options: Any,
     ) -> None:
-        super().__init__(pairs, patch, batch, seed, texture=texture, permute=permute)
+        """`options` as for `Patches`."""
+        super().__init__(pairs, patch, batch, seed, **options)
         self.device, self.scale = device, pairs[0].high.shape[0] // pairs[0].low.shape[0]
         self.low = Shelf([pair.low for pair in pairs], device)
         self.high = self.low if self.scale == 1 else Shelf([pair.high for pair in pairs], device)

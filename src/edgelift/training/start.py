@@ -1,0 +1,48 @@
+"""The weights that a run begins with, where they come from another run."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from edgelift.nets.reparam import EdgeConv
+
+__all__ = ["begin_with"]
+
+
+@torch.no_grad()
+def begin_with(network: nn.Module, weights: dict[str, Tensor], *, grow: bool = False) -> int:
+    """Copy the tensors whose name and shape match from `weights` into `network`; the number of those copied.
+
+    A block of several branches takes the weights of a plain convolution of its name: its sum becomes that convolution.
+    With `grow` a layer also takes those of a narrower one, as its first channels. These read none of the further ones at
+    first, so that they stay the features they were; the further ones keep their random weights, to become something new.
+    """
+    own = network.state_dict()
+    given = {name: _put(own[name], value) for name, value in weights.items() if _fits(own.get(name), value, grow)}
+    network.load_state_dict(own | given)
+    count = len(given)
+    for name, module in network.named_modules():
+        weight = weights.get(f"{name}.weight")
+        if isinstance(module, EdgeConv) and weight is not None and _fits(module.merged(), weight, grow):
+            module.take(_put(module.merged(), weight))
+            count += 1
+    return count
+
+
+def _fits(own: Tensor | None, value: Tensor, grow: bool) -> bool:
+    if own is None or own.ndim != value.ndim:
+        return False
+    if not grow or own.ndim == 0:
+        return own.shape == value.shape
+    return own.shape[2:] == value.shape[2:] and all(a >= b for a, b in zip(own.shape, value.shape, strict=True))
+
+
+def _put(own: Tensor, value: Tensor) -> Tensor:
+    """`value` as the first channels of `own`, which is as large or larger."""
+    if own.shape == value.shape:
+        return value
+    result = own.clone()
+    result[: len(value)] = 0
+    result[tuple(slice(size) for size in value.shape)] = value
+    return result
