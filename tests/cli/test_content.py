@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -126,3 +128,29 @@ def test_sheets_of_bad_input(edgelift: Edgelift, folder: Path, tmp_path: Path) -
     assert edgelift("sheet", folder, "-m", "absent", "-o", tmp_path / "t.png").code == 2
     assert edgelift("sheet", folder, "-m", "abpn-x4", "-o", tmp_path / "t.png", "--hr", tmp_path / "in").code == 3
     assert not (tmp_path / "t.png").exists()
+
+
+@pytest.mark.parametrize("piped", [True, False], ids=["pipe", "redirected"])
+def test_auto_looks_at_standard_input_and_then_runs_it(folder: Path, piped: bool) -> None:
+    """The same bytes as for the file; Lanczos needs no engine, but looks at nothing, so that bundled networks run."""
+    command = [sys.executable, "-c", PIPED, "upscale", "-", "-o", "-", "-f", "png", "-s", "4", "--content", "auto"]
+    data = (folder / "1.png").read_bytes()
+    if piped:
+        done = subprocess.run(command, input=data, capture_output=True, check=False)
+    else:
+        with (folder / "1.png").open("rb") as source:
+            done = subprocess.run(command, stdin=source, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (folder.parent / "piped.png").write_bytes(done.stdout)
+    assert _read(folder.parent / "piped.png").shape == (320, 384, 3)
+    assert b"photo" in done.stderr
+
+
+PIPED = """
+import sys
+from edgelift.runtime import upscaler
+from edgelift.runtime.engines.fake import FakeEngine
+upscaler.open_engine = lambda b, name, o: FakeEngine(b.spec, samples=o.samples)
+from edgelift.cli.app import run
+sys.exit(run(sys.argv[1:]))
+"""

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from edgelift.core.jpeg import quality_of_table
+from edgelift.io.read import opened_file
 
 __all__ = ["jpeg_quality"]
 
@@ -16,7 +17,7 @@ MOST_SEGMENTS = 1000
 
 def jpeg_quality(path: Path) -> int | None:
     """About the quality (1 … 100) at which the file was last saved; None for what is no JPEG file, or has no such table."""
-    with path.open("rb") as file:
+    with opened_file(path) as file:
         if file.read(2) != b"\xff\xd8":
             return None
         for _ in range(MOST_SEGMENTS):

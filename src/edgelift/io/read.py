@@ -29,7 +29,7 @@ from edgelift.io.standard import HEAD_BYTES, STANDARD, input_name, standard_inpu
 from edgelift.io.strips import Rows, Strip, with_hidden_filled
 from edgelift.io.vips import Image, call, vips_errors
 
-__all__ = ["DEFAULT_MAX_PIXELS", "PictureReader", "open_picture"]
+__all__ = ["DEFAULT_MAX_PIXELS", "PictureReader", "open_picture", "opened_file"]
 
 DEFAULT_MAX_PIXELS = 2_000_000_000
 """Height × width × frames beyond which `open_picture` refuses a file unless told otherwise."""
@@ -148,7 +148,7 @@ def open_picture(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS, animated: 
     """
     path = Path(path)
     try:
-        with _opened(path) as file, _decoding(input_name(path)):
+        with opened_file(path) as file, _decoding(input_name(path)):
             return _open(path, file, max_pixels, animated)
     except OSError as exc:
         raise InputError(
@@ -156,7 +156,8 @@ def open_picture(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS, animated: 
         ) from exc
 
 
-def _opened(path: Path) -> FileIO:
+def opened_file(path: Path) -> FileIO:
+    """A picture's file, or standard input, at its beginning. Raises `InputError` for what is no file, and `OSError`."""
     if path == STANDARD:
         return standard_input(lambda head: format_of_bytes(head) is not None)
     mode = path.stat().st_mode

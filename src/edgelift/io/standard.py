@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -32,31 +33,40 @@ def output_name(path: Path) -> str:
 
 
 def standard_input(wanted: Callable[[bytes], bool]) -> FileIO:
-    """Standard input as an open file that can be read from any place.
+    """Standard input as an open file that can be read from any place; another call gives it once more, from its beginning.
 
     That is the file itself where one was redirected. A pipe is copied into a temporary file without a name, since
     decoders step back and a picture that EXIF turns is read from its end; where its beginning is not `wanted`, only
-    that. Raises `RequestError` where it is a terminal and `OSError` where it is closed.
+    that. Only one of the files that were given is to be read at a time, for they share their place. Raises `RequestError`
+    where it is a terminal and `OSError` where it is closed.
     """
+    global _given
     if os.isatty(INPUT):
         raise RequestError("standard input is a terminal; send a picture through a pipe, or name a file instead of -")
-    given = FileIO(os.dup(INPUT))
-    try:
-        if given.tell() == 0:
-            return given
-    except OSError:
-        pass  # a pipe
-    with given:
-        return _copied(given, wanted)
+    about = os.fstat(INPUT)
+    if _given is None or _given[:2] != (about.st_dev, about.st_ino):
+        if _given is not None:
+            os.close(_given[2])
+        _given = (about.st_dev, about.st_ino, _whole(wanted))
+    again = FileIO(os.dup(_given[2]), "r")
+    again.seek(0)
+    return again
 
 
-def _copied(pipe: FileIO, wanted: Callable[[bytes], bool]) -> FileIO:
-    with tempfile.TemporaryFile() as copy:
+_given: tuple[int, int, int] | None = None
+"""Device and inode of what standard input is, and a descriptor of its whole content, which the program keeps to its end."""
+
+
+def _whole(wanted: Callable[[bytes], bool]) -> int:
+    with FileIO(os.dup(INPUT)) as given, tempfile.TemporaryFile() as copy:
+        with contextlib.suppress(OSError):  # a pipe has no place
+            if given.tell() == 0:
+                return os.dup(INPUT)
         head = b""
-        while len(head) < HEAD_BYTES and (more := pipe.read(HEAD_BYTES - len(head))):
+        while len(head) < HEAD_BYTES and (more := given.read(HEAD_BYTES - len(head))):
             head += more
         copy.write(head)
         if wanted(head):
-            shutil.copyfileobj(pipe, copy)
-        copy.seek(0)
-        return FileIO(os.dup(copy.fileno()), "r+")
+            shutil.copyfileobj(given, copy)
+        copy.flush()
+        return os.dup(copy.fileno())

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgelift.core.errors import RequestError
 from edgelift.core.image import Picture
 from edgelift.io.jpeg import jpeg_quality
-from edgelift.io.pictures import DEFAULT_MAX_PIXELS, STANDARD, open_picture
+from edgelift.io.pictures import DEFAULT_MAX_PIXELS, open_picture
 from edgelift.runtime.look.content import bundled_classifier, features_of
 from edgelift.runtime.look.faults import CLEAN, faults_of
 from edgelift.runtime.look.sample import Sample, sample_of
@@ -74,12 +73,8 @@ def look_at_array(picture: Picture) -> Look:
 def look_at_file(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Look:
     """Look at a picture file, of an animation at the first frame; it is decoded once, in strips.
 
-    Raises `InputError` for what cannot be read, and `RequestError` for standard input, which can be read once only.
+    Raises `InputError` for what cannot be read.
     """
-    if path == STANDARD:
-        raise RequestError(
-            "to choose by the picture is to read it twice, and standard input can be read once; name a file, or the content"
-        )
     with open_picture(path, max_pixels=max_pixels, animated=True) as reader:
 
         def rows(start: int, stop: int) -> NDArray[Any]:

@@ -47,7 +47,7 @@ def sample_of(rows: Callable[[int, int], NDArray[Any]], height: int, width: int)
     begin = 0
     for start in range(0, height, high):
         strip = _levels(rows(start, min(start + high, height)))
-        if len(strip) >= step:
+        if len(strip) >= step or not small:
             small.append(_reduced(strip, step))
         held, begin = np.concatenate([held[-side:], strip]), start - min(len(held), side)
         while tops and tops[0] + side <= begin + len(held):
@@ -73,10 +73,10 @@ def _reduced(strip: NDArray[np.uint8], step: int) -> NDArray[np.float32]:
     """Means of `step` × `step` pixels, or of the `DENSITY` × `DENSITY` evenly spread ones among them."""
     count = min(step, DENSITY)
     places = [(2 * k + 1) * step // (2 * count) for k in range(count)]
-    height, width = strip.shape[0] // step, max(1, strip.shape[1] // step)
+    height, width = (max(1, side // step) for side in strip.shape[:2])
     rows = np.zeros((height, strip.shape[1], 3), np.uint16)
     for at in places:
-        rows += strip[at::step][:height]
+        rows += strip[min(at, strip.shape[0] - 1) :: step][:height]
     both = np.zeros((height, width, 3), np.uint16)
     for at in places:
         both += rows[:, min(at, strip.shape[1] - 1) :: step][:, :width]
