@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -163,7 +164,9 @@ def _parity(**changes: Any) -> Parity:
     ("changes", "says"),
     [
         ({}, ""),
-        ({"loss": 0.16}, "it loses 0.16 dB against its float parent, at most 0.15 are let pass"),
+        ({"loss": 0.16}, "it loses 0.16 dB against its parent, at most 0.15 are let pass"),
+        ({"lost_before": 0.04}, ""),
+        ({"lost_before": 0.06}, "it loses 0.10 dB against its parent after 0.06 that its parent lost, at most 0.15"),
         ({"precision": "int16x8", "loss": 0.3}, "it loses 0.30 dB"),
         ({"precision": "fp16", "psnr_to_parent": 49.9}, "49.9 dB from its parent's, at least 50 are asked"),
         ({"precision": "fp16", "psnr_to_parent": 50.1, "loss": 9}, ""),
@@ -176,6 +179,21 @@ def test_what_passes(changes: dict[str, Any], says: str) -> None:
     assert says in _parity(**changes).problem()
     assert bool(says) == bool(_parity(**changes).problem())
     assert _parity().ratio == 0.5
+
+
+def test_what_was_lost_earlier_counts(plain: Bundle) -> None:
+    for quality, lost in (
+        ({}, 0.0),
+        ({"parity": {"loss": 0.05}}, 0.05),
+        ({"parity": {"loss": 0.05, "lost_before": 0.02}}, 0.07),
+        ({"parity": {"loss": -0.05, "lost_before": None}}, 0.0),
+        ({"parity": {"loss": math.nan}}, 0.0),
+        ({"parity": "none"}, 0.0),
+    ):
+        stated = replace(plain, spec=replace(plain.spec, quality=quality))
+        found = measured(plain, stated, proofs(None, plain.spec, 1), "drawn", rounds=1)
+        assert found.lost_before == pytest.approx(lost)
+        assert found.facts().get("lost_before", 0.0) == pytest.approx(lost)
 
 
 def test_a_model_against_itself_is_the_same(plain: Bundle) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelift.core.errors import BundleError, RequestError
+from edgelift.core.spec import ModelSpec
 from edgelift.evaluate.machine import machine
 from edgelift.forge.tiles import Proof
 from edgelift.io.bundle import Bundle
@@ -62,6 +63,8 @@ class Parity:
     tile: tuple[int, int]
     remark: str = ""
     """What the engine says about how it runs the compiled model."""
+    lost_before: float = 0.0
+    """Decibels that the parent states to have lost against its own, where it was made from another."""
 
     @property
     def ratio(self) -> float:
@@ -71,8 +74,9 @@ class Parity:
     def facts(self) -> dict[str, Any]:
         """What goes into a file's own metadata: nothing that changes from run to run."""
         kept = ("psnr_to_parent", "psnr_to_truth", "parent_psnr_to_truth", "loss")
+        before = {"lost_before": round(self.lost_before, 2)} if self.lost_before else {}
         rounded = {key: None if getattr(self, key) is None else round(getattr(self, key), 2) for key in kept}
-        return {**rounded, "tiles": self.tiles, "pictures": self.pictures, "parent": self.parent}
+        return {**rounded, "tiles": self.tiles, "pictures": self.pictures, "parent": self.parent} | before
 
     def document(self) -> dict[str, Any]:
         """All of it, and the machine, for a file beside the model."""
@@ -83,8 +87,9 @@ class Parity:
         least, most = LEAST_DB.get(self.precision), MOST_LOSS.get(self.precision)
         if least is not None and self.psnr_to_parent is not None and self.psnr_to_parent < least:
             return f"its pictures are {self.psnr_to_parent:.1f} dB from its parent's, at least {least:g} are asked"
-        if most is not None and self.loss > most:
-            return f"it loses {self.loss:.2f} dB against its float parent, at most {most:g} are let pass"
+        if most is not None and self.loss + self.lost_before > most:
+            before = f" after {self.lost_before:.2f} that its parent lost" if self.lost_before else ""
+            return f"it loses {self.loss:.2f} dB against its parent{before}, at most {most:g} are let pass"
         return ""
 
     def demand(self) -> None:
@@ -141,8 +146,15 @@ def measured(
         return Parity(
             one.name, other.name, one.bits, _where(here), _where(there), len(tiles), pictures,
             to_parent, to_truth, of_parent, loss, size_of(compiled), size_of(parent), ms, parent_ms, first.shape[:2],
-            getattr(here, "remark", ""),
+            getattr(here, "remark", ""), _lost(other),
         )  # fmt: skip
+
+
+def _lost(spec: ModelSpec) -> float:
+    """What a model that was made from another states to have lost on the way, its parents' losses included."""
+    stated = spec.quality.get("parity")
+    losses = [stated.get(key) for key in ("loss", "lost_before")] if isinstance(stated, dict) else []
+    return sum(max(0.0, one) for one in losses if isinstance(one, int | float) and math.isfinite(one))
 
 
 def _open(bundle: Bundle) -> Engine:
