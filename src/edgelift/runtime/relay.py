@@ -37,11 +37,13 @@ class Relay:
         return np.empty((self.layers, stop - start, self.width, 3), self.dtype)
 
     def done(self, strip: Rows) -> None:
-        """Hand over a strip; waits while the reader is behind."""
+        """Hand over a strip; waits while the reader is behind, but after the last: the writer then has its own end to come to."""
         with self._changed:
             self._strips.append(strip)
             self._end += strip.shape[1]
             self._changed.notify_all()
+            if self._end == self.height:
+                return
             self._changed.wait_for(lambda: self._closed or self._needed() or len(self._strips) <= WAITING_STRIPS)
             if self._closed:
                 raise _Cancelled
