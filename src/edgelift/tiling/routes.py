@@ -166,8 +166,8 @@ def layouts(height: int, width: int, halo: int, most: int) -> list[Layout]:
     numbers = {n for n in numbers if n >= least} or {min(least, height)}
     found = {}
     for number in sorted(numbers):
-        tall = -(-(height + (number - 1) * 2 * halo) // number)
-        rows = axis(height, max(tall, 2 * halo + 1), halo)
+        tall = max(-(-(height + (number - 1) * 2 * halo) // number), 2 * halo + 1)
+        rows = axis(height, min(tall, height), halo)  # nothing beyond the picture is read
         found[len(rows)] = Layout(tuple(rows))
     return list(found.values())
 

@@ -158,6 +158,7 @@ def test_tiny_pictures(routed: Made) -> None:
         account, picture = spend(routed()[1], np.full((*size, 3), 9, np.uint8), 0.5)
         assert picture.shape == (2 * size[0], 2 * size[1], 3)
         assert sum(account.routes.shares().values()) == pytest.approx(1)
+        assert routes_from(plain_routes(account.routes)) == account.routes
 
 
 # -- what is refused
