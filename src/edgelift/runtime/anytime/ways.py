@@ -143,9 +143,10 @@ def _cells(errors: Floats, height: int, width: int) -> Floats:
 def _rows(sums: Floats, layout: Layout) -> Floats:
     """`sums` over what each row of windows keeps; a block that two rows share is divided between them."""
     before = np.concatenate([np.zeros_like(sums[:, :1]), np.cumsum(sums, axis=1)], axis=1)
-    edges = np.array([0, *(keep.stop for _, keep in layout.rows)]) / BLOCK
-    low = np.minimum(edges.astype(int), before.shape[1] - 2)
-    part = np.minimum(edges - low, 1.0)[:, None]
+    edges = np.array([0, *(keep.stop for _, keep in layout.rows)])
+    low = np.minimum(edges // BLOCK, before.shape[1] - 2)
+    tall = np.minimum(BLOCK, edges[-1] - BLOCK * low)  # of a block: the last may be cut off
+    part = ((edges - BLOCK * low) / tall)[:, None]
     at = before[:, low] * (1 - part) + before[:, low + 1] * part
     return np.asarray(np.diff(at, axis=1))
 
