@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,10 +13,11 @@ from numpy.typing import NDArray
 
 from edgelift.core.errors import RequestError
 from edgelift.core.spec import ModelSpec
+from edgelift.runtime import prices
 from edgelift.runtime.anytime import pace
 from edgelift.runtime.anytime.account import Account, plain_routes, routes_from
 from edgelift.runtime.anytime.budget import parse_budget
-from edgelift.runtime.anytime.run import NOW, AnyTime, Terms
+from edgelift.runtime.anytime.run import LONG, NOW, AnyTime, Terms
 from edgelift.runtime.rows import ArraySource, ArrayTarget
 from edgelift.tiling.routes import Routed, Routes
 from edgelift.tiling.window import Span
@@ -120,6 +123,26 @@ def test_time_that_has_passed_and_time_that_must_be_left(routed: Made, scene: ND
     assert set(engine.variants) != {0}
 
 
+def test_nothing_is_measured_within_a_short_budget(
+    routed: Made, spec: ModelSpec, scene: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even of a network that is expected to take long: measuring would take the budget."""
+    routing = {**spec.routing, "macs": [1, 1, 10**8]}  # assumed to take 300 s
+    engine, anytime = routed(spec=dataclasses.replace(spec, macs=10**8, routing=routing))
+    planner = anytime._planner
+    planner._known = None
+
+    def measure(*args: Any, **options: Any) -> None:
+        raise AssertionError("measured")
+
+    monkeypatch.setattr(planner, "_measure", measure)
+    monkeypatch.setattr(prices, "guessed", partial(prices.guessed, clock=engine.clock))
+    account, _ = spend(anytime, scene, 0.5)
+    assert account.kept
+    with pytest.raises(AssertionError, match="measured"):
+        spend(anytime, scene, f"{LONG + 1}s")
+
+
 def test_replayed(routed: Made, scene: NDArray[np.uint8]) -> None:
     account, picture = spend(routed()[1], scene, 0.2)
     routes = routes_from(plain_routes(account.routes))
@@ -165,8 +188,6 @@ def test_tiny_pictures(routed: Made) -> None:
 
 
 def test_models_that_cannot_be_routed(routed: Made, spec: ModelSpec, make_spec: Callable[..., ModelSpec]) -> None:
-    import dataclasses
-
     with pytest.raises(RequestError, match="runs whole pictures or fixed shapes here"):
         routed(spec=dataclasses.replace(spec, halo=None))
     with pytest.raises(RequestError, match="small has no variants"):

@@ -116,9 +116,9 @@ class AnyTime:
         return self._quick
 
     def _widest(self, height: int, width: int, layers: int, model: CostModel) -> float:
-        """Predicted seconds of the widest variant by its own best plan."""
-        choice = self._planner.choice(height, width, layers=layers)
+        """Predicted seconds of the widest variant by its own best plan; nothing is measured for that."""
         known = self._planner.known()
+        choice = self._planner.choice(height, width, layers=layers, fixed=known is None)
         factor = (
             1.0
             if known is not None
