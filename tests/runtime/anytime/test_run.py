@@ -150,6 +150,7 @@ def test_replayed(routed: Made, scene: NDArray[np.uint8]) -> None:
     again, same = spend(routed(3.0)[1], scene, None, Terms(routes=routes))
     np.testing.assert_array_equal(picture, same)
     assert again.limit is None
+    assert again.as_plain()["widest"] is None
     assert again.kept
 
 

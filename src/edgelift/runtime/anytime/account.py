@@ -24,8 +24,8 @@ class Account:
     """Seconds that were expected when the routes were first chosen, from the same beginning as `seconds`."""
     seconds: float
     """Real, from the beginning of the budget to the picture's end."""
-    widest: float
-    """Predicted seconds of the widest variant on its own best plan."""
+    widest: float | None
+    """Predicted seconds of the widest variant on its own best plan; None where routes were replayed."""
     cheapest: bool
     """Whether even interpolation alone was not expected to be done in time."""
     routes: Routes

@@ -137,4 +137,4 @@ class AnyTime:
         if max(routes.shares()) > self._engine.spec.widest:
             raise RequestError(f"these routes have variant {max(routes.shares())}; {self._engine.spec.name} has fewer")
         run_plan(self._engine, routes, source, target, report, ahead=ahead, warn=warn)
-        return Account("routes", None, None, self._clock() - began, 0.0, False, routes)
+        return Account("routes", None, None, self._clock() - began, None, False, routes)
