@@ -48,6 +48,7 @@ def test_reported_and_replayed_to_the_same_file(edgelift, photo: Path, tmp_path:
     found = facts["pictures"][0]["budget"]
     assert found["predicted"] > 0
     assert found["real"] > 0
+    assert (found["real"] > facts["pictures"][0]["seconds"]) == (budget == "1000s")  # files are no part of a share
     assert (found["limit"] is None) == (budget == "auto")
     assert sum(found["shares"].values()) == pytest.approx(1, abs=1e-3)
     assert edgelift("upscale", photo, "-o", again, "--routes", report).code == 0

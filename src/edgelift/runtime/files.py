@@ -234,6 +234,6 @@ def upscale_file(
             if _stamp(job.source) != before:
                 raise InputError(f"{job.source}: changed while it was read; run it again when nothing writes to it")
     ended = time.perf_counter()
-    if account is not None:
+    if account is not None and account.files:
         account = replace(account, seconds=ended - (allowance.began or began))
     return Result(job, size_in, size_out, ended - began, reader.frames, account, taken)

@@ -23,12 +23,14 @@ class Account:
     predicted: float | None
     """Seconds that were expected when the routes were first chosen, from the same beginning as `seconds`."""
     seconds: float
-    """Real, from the beginning of the budget to the picture's end."""
+    """Real, from the beginning of the budget to the picture's end; see `files`."""
     widest: float | None
     """Predicted seconds of the widest variant on its own best plan; None where routes were replayed."""
     cheapest: bool
     """Whether even interpolation alone was not expected to be done in time."""
     routes: Routes
+    files: bool = True
+    """Whether reading and writing files counts; it does not where the budget is a share or `auto`."""
 
     @property
     def too_little(self) -> bool:

@@ -99,6 +99,7 @@ class AnyTime:
         return Account(
             budget.words, limit, predicted, self._clock() - began, widest,
             limit is not None and predicted > limit and set(pace.routes.shares()) == {0}, pace.routes,
+            files=budget.seconds is not None,
         )  # fmt: skip
 
     def _first(self, found: Ways, meter: Meter, outside: float, until: float | None, widest: float) -> Pick:
