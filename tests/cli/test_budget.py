@@ -103,7 +103,9 @@ def test_folders_and_other_sizes(edgelift, photo: Path, tmp_path: Path) -> None:
         (["--budget", "0s"], "and above 0; got '0s'"),
         (["--budget", "soon"], "a budget is seconds (2s, 40ms, 1.5min)"),
         (["--budget", "2s", "--fps", "25"], "give one of --budget, --fps and --routes"),
-        (["--fps", "0"], "--fps is a number of pictures a second above 0, got 0"),
+        (["--fps", "0"], "--fps is a number of pictures a second above 0, such as 25, got 0"),
+        (["--fps", "inf"], "--fps is a number of pictures a second above 0, such as 25, got inf"),
+        (["--fps", "1e-320"], "--fps is a number of pictures a second above 0"),
         (
             ["--budget", "2s", "-m", "abpn-x2"],
             "abpn-x2 has no variants to choose from by a budget; those that do are anytime-x2",

@@ -217,8 +217,8 @@ def _budget(budget: str | None, fps: float | None, routes: Path | None) -> Any:
         return Budget()
     if fps is None:
         return parse_budget(budget)
-    if not fps > 0:
-        raise RequestError(f"--fps is a number of pictures a second above 0, got {fps:g}")
+    if not 1e-9 < fps < 1e9:  # NaN is neither
+        raise RequestError(f"--fps is a number of pictures a second above 0, such as 25, got {fps:g}")
     return Budget(seconds=1 / fps)
 
 

@@ -45,11 +45,11 @@ def parse_budget(given: str | float | Budget | None) -> Budget | None:
         unit = found[2] if found else ""
     else:
         number, unit = (math.nan if isinstance(given, bool) else float(given)), "s"
-    if not math.isfinite(number):
+    value = number * UNITS.get(unit, 1.0)
+    if not math.isfinite(value):
         raise RequestError(f"{EXPECTED}; got {given!r}")
-    if number <= 0:
+    if value <= 0:
         raise RequestError(f"{EXPECTED}, and above 0; got {given!r}")
-    value = number * UNITS[unit]
     return Budget(share=value) if unit == "%" else Budget(seconds=value)
 
 
