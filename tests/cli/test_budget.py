@@ -125,6 +125,23 @@ def test_bad_requests(edgelift, photo: Path, tmp_path: Path, words: list[str], m
     assert not (tmp_path / "out.png").exists()
 
 
+@ENGINE
+@pytest.mark.parametrize("option", ["--json", "--map"])
+def test_files_beside_the_result_harm_nothing(edgelift, photo: Path, tmp_path: Path, option: str) -> None:
+    """They are refused before the work where they would replace a picture, or cannot be written."""
+    before, out, other = photo.read_bytes(), tmp_path / "out.png", tmp_path / "other"
+    said = edgelift("upscale", photo, "-o", out, "--budget", "auto", option, tmp_path / "." / "photo.png")
+    assert (said.code, "is the name of a picture of this run; give another" in said.err) == (2, True)
+    assert photo.read_bytes() == before
+    assert edgelift("upscale", photo, "-o", out, "--budget", "auto", option, out).code == 2
+    said = edgelift("upscale", photo, "-o", out, "--budget", "auto", "--json", other, "--map", other)
+    assert (said.code, "is the name of what --json writes" in said.err) == (2, True)
+    said = edgelift("upscale", photo, "-o", out, "--budget", "auto", option, tmp_path / "none" / "file")
+    assert (said.code, "does not exist; create it first" in said.err) == (4, True)
+    assert edgelift("upscale", photo, "-o", out, "--budget", "auto", option, other, "--dry-run").code == 2
+    assert not out.exists()
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"pictures": [{"input": "a", "budget": {}}]}'])
 def test_reports_without_routes(edgelift, photo: Path, tmp_path: Path, text: str) -> None:
     report = tmp_path / "report.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import Counter
 from pathlib import Path
@@ -136,8 +137,8 @@ def upscale(
         raise RequestError(
             "--overwrite does every picture anew and --resume skips those that are done; give one of them"
         )
-    if dry and report is not None:
-        raise RequestError("--dry-run writes nothing and --json a report of what was done; give one of them")
+    if dry and (report is not None or map_file is not None):
+        raise RequestError("--dry-run writes nothing; leave --json and --map out, which say what was done")
     if events and output == STANDARD:
         raise RequestError("--json-events and the picture cannot both go to standard output; use --json FILE")
     goal = Goal(scale, *_sides(width, height, size))
@@ -157,6 +158,7 @@ def upscale(
             )
         if map_file is not None and (len(work) > 1 or not (options["budget"] or known) or STANDARD in inputs):
             raise RequestError("--map is for one picture file, with --budget or --routes")
+        _check_places({"--json": report, "--map": map_file}, work)
         if dry:
             return dry_run(upscaler, work, resume=resume, **kind)
         if resume:
@@ -366,6 +368,24 @@ def _facts(
     counts = {status: sum(row["status"] == status for row in rows) for status in ("done", "skipped", "failed")}
     facts = {"edgelift": __version__, "model": upscaler.name, "scale": upscaler.scale, "runs_on": upscaler.runs_on}
     return {**facts, **counts, "seconds": round(seconds, 3), "pictures": rows}
+
+
+def _check_places(beside: dict[str, Path | None], work: list[Job]) -> None:
+    """Raise `RequestError` where a file that is written beside the results would replace a picture or another of them,
+    `OutputError` where it cannot be written: option -> file."""
+    from edgelift.core.errors import RequestError
+    from edgelift.evaluate.files import check_place
+
+    taken = {os.path.realpath(path): "a picture of this run" for job in work for path in (job.source, job.target)}
+    for option, path in beside.items():
+        if path is None:
+            continue
+        place = os.path.realpath(path)
+        if place in taken:
+            raise RequestError(f"{option} {path}: is the name of {taken[place]}; give another")
+        taken[place] = f"what {option} writes"
+        if path.is_dir() or not path.exists():  # /dev/stdout is there, and has no folder to check
+            check_place(path)
 
 
 def _write(path: Path, facts: dict[str, Any]) -> None:
