@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pyvips
+from PIL import Image
 
 from edgelift.evaluate import plots
 from edgelift.runtime.engines import availability
@@ -96,6 +97,43 @@ def test_folders_and_other_sizes(edgelift, photo: Path, tmp_path: Path) -> None:
     assert (again / "0_x3.png").read_bytes() == (tmp_path / "out" / "0_x3.png").read_bytes()
 
 
+def animation(path: Path) -> Path:
+    first, *others = [Image.fromarray(np.roll(scene(40, 50), 9 * k, axis=1)) for k in range(3)]
+    first.save(path, save_all=True, append_images=others, duration=80)
+    return path
+
+
+@ENGINE
+def test_frames_that_had_too_little_time(edgelift, tmp_path: Path) -> None:
+    report, out = tmp_path / "report.json", tmp_path / "out.gif"
+    source = animation(tmp_path / "in.gif")
+    said = edgelift("upscale", source, "-o", out, "--budget", "0.001ms", "--json", report)
+    assert said.code == 11
+    assert "are too little even for interpolation" in said.err
+    row = json.loads(report.read_text())["pictures"][0]
+    assert row["budget"]["too_little"]
+    assert row["budget"]["real"] < row["seconds"]  # that of one frame
+    assert "routes" not in row["budget"]
+    said = edgelift("upscale", source, "-o", tmp_path / "2.gif", "--budget", "auto", "--map", tmp_path / "map.png")
+    assert (said.code, "none was drawn; " in said.err) == (2, True)
+
+
+@ENGINE
+def test_pictures_without_routes_stop_no_others(edgelift, tmp_path: Path) -> None:
+    folder, report = tmp_path / "in", tmp_path / "report.json"
+    folder.mkdir()
+    animation(folder / "a.gif")
+    (folder / "b.png").write_bytes(b"no picture")
+    pyvips.Image.new_from_array(scene(20, 30)).pngsave(str(folder / "c.png"))
+    words = ("-f", "webp", "--lossless")
+    said = edgelift("upscale", folder, "-o", tmp_path / "1", *words, "--budget", "auto", "--json", report)
+    assert said.code == 3
+    said = edgelift("upscale", folder, "-o", tmp_path / "2", *words, "--routes", report)
+    assert (said.code, "a.gif: the report has no routes for it" in said.err) == (2, True)
+    assert [path.name for path in (tmp_path / "2").iterdir()] == ["c_x2.webp"]
+    assert (tmp_path / "1" / "c_x2.webp").read_bytes() == (tmp_path / "2" / "c_x2.webp").read_bytes()
+
+
 @ENGINE
 @pytest.mark.parametrize(
     ("words", "message"),
@@ -142,7 +180,9 @@ def test_files_beside_the_result_harm_nothing(edgelift, photo: Path, tmp_path: P
     assert not out.exists()
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"pictures": [{"input": "a", "budget": {}}]}'])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", "[" * 10**5, '{"pictures": []}', '{"pictures": [{"input": "a", "budget": {}}]}']
+)
 def test_reports_without_routes(edgelift, photo: Path, tmp_path: Path, text: str) -> None:
     report = tmp_path / "report.json"
     report.write_text(text)
@@ -154,7 +194,8 @@ def test_reports_without_routes(edgelift, photo: Path, tmp_path: Path, text: str
 @ENGINE
 def test_routes_of_other_pictures(edgelift, photo: Path, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    report.write_text('{"pictures": []}')
+    routes = {"height": 1, "width": 1, "rows": [{"read": [0, 1], "keep": [0, 1], "windows": [[0, 1, 0, 1, 0]]}]}
+    report.write_text(json.dumps({"pictures": [{"input": "other.png", "budget": {"routes": routes}}]}))
     said = edgelift("upscale", photo, "-o", tmp_path / "out.png", "--routes", report)
     assert said.code == 2
     assert "the report has no routes for" in said.err

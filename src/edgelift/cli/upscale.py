@@ -152,9 +152,9 @@ def upscale(
         check_encoding(work[0].target, format=format, quality=file_quality, compression=compression, lossless=lossless)
         kind: dict[str, Any] = {"format": format, "quality": file_quality, "lossless": lossless}
         kind["max_pixels"] = max_pixels or DEFAULT_MAX_PIXELS
-        if routes is not None and (unknown := [job.source for job in work if job.source not in known]):
+        if routes is not None and not any(job.source in known for job in work):
             raise RequestError(
-                f"{routes}: the report has no routes for {unknown[0]}; give the inputs as they were given then"
+                f"{routes}: the report has no routes for {work[0].source}; give the inputs as they were given then"
             )
         if map_file is not None and (len(work) > 1 or not (options["budget"] or known) or STANDARD in inputs):
             raise RequestError("--map is for one picture file, with --budget or --routes")
@@ -181,12 +181,10 @@ def upscale(
         typer.echo(json.dumps({"event": "end", **{k: v for k, v in facts.items() if k != "pictures"}}))
     if report is not None:
         _write(report, facts)
-    if map_file is not None and outcomes[0].result is not None and outcomes[0].result.account is not None:
-        from edgelift.evaluate.route_map import write_map
-
-        write_map(work[0].source, outcomes[0].result.account.routes, map_file)
     _tell_what_was_taken(outcomes)
     late = _tell_of_budgets(outcomes)
+    if map_file is not None and outcomes[0].error is None:
+        _draw_map(outcomes[0], map_file)
     failed = [outcome.error for outcome in outcomes if outcome.error is not None]
     if len(work) > 1:
         _summary(outcomes)
@@ -231,14 +229,31 @@ def _routes(path: Path) -> dict[Path, Routes]:
 
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
-        rows = {Path(row["input"]): row["budget"]["routes"] for row in plain["pictures"] if "budget" in row}
+        rows = {
+            Path(row["input"]): row["budget"]["routes"]
+            for row in plain["pictures"]
+            if "routes" in row.get("budget", ())
+        }
+        if not rows:
+            raise LookupError("no routes")
     except OSError as exc:
         raise InputError(f"{path}: cannot be read ({exc.strerror})") from exc
-    except (ValueError, LookupError, TypeError) as exc:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as exc:
         raise RequestError(
             f"{path}: not a report with routes, as 'edgelift upscale --budget … --json FILE' writes it"
         ) from exc
     return {source: routes_from(routes) for source, routes in rows.items()}
+
+
+def _draw_map(outcome: Outcome, path: Path) -> None:
+    from edgelift.core.errors import RequestError
+    from edgelift.evaluate.route_map import write_map
+
+    if outcome.result is None or outcome.result.account is None or outcome.result.frames > 1:
+        raise RequestError(
+            f"--map {path}: none was drawn; {outcome.job.source} is an animation, was only reduced, or was done before"
+        )
+    write_map(outcome.job.source, outcome.result.account.routes, path)
 
 
 def _program_began() -> float:
@@ -356,7 +371,12 @@ def _row(outcome: Outcome) -> dict[str, Any]:
     row = {**row, "status": "done", **sizes, "seconds": round(outcome.result.seconds, 4)}
     if outcome.result.taken is not None:
         row["taken"] = outcome.result.taken.as_plain()
-    return row if outcome.result.account is None else {**row, "budget": outcome.result.account.as_plain()}
+    if outcome.result.account is None:
+        return row
+    budget = outcome.result.account.as_plain()
+    if outcome.result.frames > 1:
+        del budget["routes"]  # of one frame they would serve nobody
+    return {**row, "budget": budget}
 
 
 def _facts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from edgelift.runtime.pipeline import Report
 from edgelift.runtime.rows import CallbackTarget, Rows, Source, Target
 
 __all__ = ["FrameSource", "upscale_frames"]
+
+T = TypeVar("T")
 
 
 class FrameSource:
@@ -35,19 +38,21 @@ class FrameSource:
 
 
 def upscale_frames(
-    run: Callable[[Source, Target, Report], object],
+    run: Callable[[Source, Target, Report], T],
     reader: PictureReader,
     writer: PictureWriter,
     report: Report = lambda done: None,
-) -> None:
-    """Let `run` upscale each frame of `reader` into `writer`; `report` follows all of them.
+) -> list[T]:
+    """Let `run` upscale each frame of `reader` into `writer`, and return what it gave; `report` follows all of them.
 
     One frame is held of the picture that is read, and strips of the one that is written.
     """
+    found = []
     for number in range(reader.frames):
         source = FrameSource(reader, number)
         target = CallbackTarget(source.layers, writer.width, source.dtype, _append_to(writer, reader.alpha))
-        run(source, target, _share(report, number, reader.frames))
+        found.append(run(source, target, _share(report, number, reader.frames)))
+    return found
 
 
 def _append_to(writer: PictureWriter, alpha: bool) -> Callable[[Rows], None]:

@@ -61,7 +61,8 @@ class Result:
     frames: int = 1
     """More than one for animations; the sizes are of one."""
     account: Account | None = None
-    """What became of its budget, where it had one; None for animations, each frame of which has the budget."""
+    """What became of its budget, where it had one; of an animation, each frame of which has the budget, that of the frame
+    that took longest."""
     taken: Taken | None = None
     """What was chosen for it, where that was left to the picture."""
 
@@ -213,6 +214,11 @@ def upscale_file(
     if isinstance(upscaler, SuitedUpscaler):
         upscaler, taken = upscaler.for_file(job.source, max_pixels=max_pixels)
     with open_picture(job.source, max_pixels=max_pixels, animated=True) as reader:
+        routes = allowance.routes.get(job.source)
+        if allowance.routes and (routes is None or reader.frames > 1):
+            raise RequestError(
+                f"{job.source}: the report has no routes for it; give inputs as they were given then, and no animations"
+            )
         source = _PictureSource(reader)
         size_in = (reader.height, reader.width)
         size_out = upscaler.size(*size_in)
@@ -225,15 +231,16 @@ def upscale_file(
                     writer.write(part[0], part[1, :, :, 1] if len(part) > 1 else None)
 
             if reader.frames > 1:
-                upscale_frames(upscaler.run, reader, writer, report)
+                accounts = [each for each in upscale_frames(upscaler.run, reader, writer, report) if each is not None]
+                account = max(accounts, key=lambda each: (each.too_little, each.seconds), default=None)
             else:
                 size = size_out[0] * size_out[1] * 3 * source.layers * source.dtype.itemsize
-                terms = Terms(allowance.began or began, allowance.after(size), allowance.routes.get(job.source))
+                terms = Terms(allowance.began or began, allowance.after(size), routes)
                 target = CallbackTarget(source.layers, size_out[1], source.dtype, take)
                 account = upscaler.run(source, target, report, terms)
             if _stamp(job.source) != before:
                 raise InputError(f"{job.source}: changed while it was read; run it again when nothing writes to it")
     ended = time.perf_counter()
-    if account is not None and account.files:
+    if account is not None and account.files and reader.frames == 1:
         account = replace(account, seconds=ended - (allowance.began or began))
     return Result(job, size_in, size_out, ended - began, reader.frames, account, taken)
