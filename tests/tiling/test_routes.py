@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from collections.abc import Iterator
 
 import numpy as np
@@ -44,6 +45,22 @@ def test_no_tiling_is_better(seed: int, cells: int, worth: float) -> None:
         assert [a for a, _, _ in pieces] == [0, *(b for _, b, _ in pieces[:-1])]
         assert pieces[-1][1] == cells
         assert sum(errors[v, row, a:b].sum() for a, b, v in pieces) == pytest.approx(found.errors[0, row])
+
+
+def test_rows_are_solved_apart_in_little_memory() -> None:
+    """What is held beside the result does not grow with the rows."""
+    rng = np.random.default_rng(0)
+    errors, seconds, worths = rng.random((3, 1200, 60)), rng.random((1200, 3, 3)), np.geomspace(0.01, 10, 32).tolist()
+    tracemalloc.start()
+    found = solve(errors, seconds, (1, 2, 4), worths)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60e6  # all rows at once took 126 MB
+    for row in (0, 700, 1199):
+        alone = solve(errors[:, row : row + 1], seconds[row : row + 1], (1, 2, 4), worths)
+        np.testing.assert_array_equal(alone.errors[:, 0], found.errors[:, row])
+        np.testing.assert_array_equal(alone.counts[:, 0], found.counts[:, row])
+        assert alone.pieces(9, 0) == found.pieces(9, row)
 
 
 def test_dearer_seconds_buy_fewer_and_more_errors() -> None:

@@ -27,6 +27,9 @@ from edgelift.tiling.window import Span, Window
 
 __all__ = ["Layout", "Routed", "Routes", "Solution", "layouts", "placed", "solve"]
 
+AT_ONCE = 1 << 18
+"""Cells times worths that are solved at once, in whole rows: a large picture needs no more memory for it than a small one."""
+
 Floats = NDArray[np.float64]
 
 
@@ -79,8 +82,20 @@ def solve(errors: Floats, seconds: Floats, lengths: Sequence[int], worths: Seque
         raise RequestError(
             f"seconds are needed for {variants} variants and {len(lengths)} lengths, got a table of {seconds.shape}"
         )
-    seconds = np.broadcast_to(seconds, (rows, *kinds))
-    worth = np.asarray(worths, np.float64)
+    seconds, worth = np.broadcast_to(seconds, (rows, *kinds)), np.asarray(worths, np.float64)
+    step = max(1, AT_ONCE // (cells * len(worth)))
+    parts = [
+        _solved(errors[:, k : k + step], seconds[k : k + step], lengths, worth) for k in range(0, max(rows, 1), step)
+    ]
+    counts, missed, choices = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
+    return Solution(counts, missed, np.asarray(seconds), choices, tuple(lengths))
+
+
+def _solved(
+    errors: Floats, seconds: Floats, lengths: Sequence[int], worth: Floats
+) -> tuple[NDArray[np.int32], Floats, NDArray[np.int32]]:
+    """`counts`, `errors` and `_choices` of a `Solution` for some of its rows."""
+    variants, rows, cells = errors.shape
     before = np.concatenate([np.zeros((variants, rows, 1)), np.cumsum(errors, axis=2)], axis=2)
     ends = np.arange(1, cells + 1)
     starts = [np.maximum(0, ends - length) for length in lengths]
@@ -99,8 +114,8 @@ def solve(errors: Floats, seconds: Floats, lengths: Sequence[int], worths: Seque
             np.copyto(best[end], total, where=better)
             np.copyto(choices[end - 1], variant[end - 1] * len(lengths) + k, where=better)
     choices = np.ascontiguousarray(choices.transpose(2, 1, 0))
-    counts, missed = _followed(choices, before, kinds, lengths)
-    return Solution(counts, missed, np.asarray(seconds), choices, tuple(lengths))
+    counts, missed = _followed(choices, before, (variants, len(lengths)), lengths)
+    return counts, missed, choices
 
 
 def _best_variant(gained: Floats, seconds: Floats, worth: Floats) -> tuple[Floats, NDArray[np.int32]]:
