@@ -74,6 +74,23 @@ def test_measured_prices(small: Upscaler, fake: list[str]) -> None:
     assert estimate(small, Facts(400, 600, frames=5), OUT).seconds == pytest.approx(5 * found.seconds)
 
 
+def test_a_budget_is_the_most_that_is_taken() -> None:
+    with Upscaler("anytime-x2", budget="1000s") as routed:
+        assert routed.spec is not None
+        table = tuple(Measured(1, 512, 512, 5.0, variant) for variant in prices.priced(routed.spec))
+        routed.planner()._known, routed.planner()._looked = CostModel(table), True
+        seconds = {}
+        for budget in ("1000s", "1s", "50%", "200%", "auto"):
+            routed.budget = budget  # type: ignore[assignment]  # as text
+            seconds[budget] = estimate(routed, Facts(512, 512), OUT).seconds
+        encoder = seconds["1000s"] - 5
+        assert 0 < encoder < 1
+        expected = {"1000s": 5 + encoder, "1s": 1, "50%": 2.5 + encoder, "200%": 5 + encoder, "auto": 2.4 + encoder}
+        assert seconds == pytest.approx(expected)
+        routed.budget = "1s"  # type: ignore[assignment]
+        assert estimate(routed, Facts(512, 512, frames=3), OUT).seconds == pytest.approx(3)
+
+
 def test_a_busy_machine_shows(small: Upscaler, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not estimate(small, PICTURE, OUT, measure=True).busy
     monkeypatch.setattr(prices, "measure", lambda engine, samples, *, most: Measurement(FLAT, 2.0))

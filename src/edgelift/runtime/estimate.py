@@ -2,7 +2,7 @@
 
 - seconds: those of the engine from measured prices where there are any (`prices`), else from multiply-adds and an assumed
   rate; those of interpolation and of the encoder from rates of one core. They are added up, as on a machine whose cores
-  are all busy with the engine.
+  are all busy with the engine. A budget in seconds is the most that is taken, another a share of the engine's.
 - memory: see `footprint`.
 - disk: at most the samples as they are, without compression; typically the share of them that the format needs for an
   enlarged photograph.
@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from edgelift.core.errors import EdgeliftError, OutputError
 from edgelift.io.formats import PictureFormat, format_of_suffix
 from edgelift.io.pictures import DEFAULT_MAX_PIXELS, PictureReader, open_picture
 from edgelift.io.standard import STANDARD
+from edgelift.runtime.anytime.budget import Budget
+from edgelift.runtime.anytime.pace import KNEE_SHARE
 from edgelift.runtime.files import Job
 from edgelift.runtime.footprint import resident_bytes, show_size
 from edgelift.runtime.pipeline import STRIP_PIXELS
@@ -141,7 +144,7 @@ def estimate(
     raw = raw_bytes(upscaler, facts)
     kind = format_of_suffix(target, format)
     run = _run(upscaler, facts, size, measure)
-    seconds = run.seconds * facts.frames + raw * encoder_seconds(kind)
+    seconds = min(run.seconds * facts.frames + raw * encoder_seconds(kind), run.limit * facts.frames)
     disk = typical_bytes(raw, kind, quality, facts.dtype, lossless=lossless)
     return Estimate(
         (facts.height, facts.width), size, seconds, run.measured, run.busy, run.memory, disk, raw, tuple(run.tiles)
@@ -178,6 +181,8 @@ class _Run:
     seconds: float = 0.0
     measured: bool = False
     busy: bool = False
+    limit: float = math.inf
+    """Seconds that a budget allows."""
     tiles: list[Choice] = field(default_factory=list)
 
 
@@ -201,7 +206,9 @@ def _run(upscaler: Upscaler | SizedUpscaler, facts: Facts, size: tuple[int, int]
         run.busy |= not planner.steady
         choice = network.choice(height, width, **kind)
         run.tiles.append(choice)
-        run.seconds += choice.seconds * facts.layers
+        run.seconds += choice.seconds * facts.layers * _share(network.budget)
+        if network.budget is not None and network.budget.seconds is not None:
+            run.limit = network.budget.seconds
         run.memory = (run.memory if k else planner.resident) + choice.memory - planner.resident
         last = network.size(height, width)
     run.measured = bool(measured) and all(measured)
@@ -210,6 +217,13 @@ def _run(upscaler: Upscaler | SizedUpscaler, facts: Facts, size: tuple[int, int]
         sample = kind["dtype"].itemsize
         run.memory += INTERPOLATION_STRIPS * 3 * sample * facts.layers * max(STRIP_PIXELS, size[1])
     return run
+
+
+def _share(budget: Budget | None) -> float:
+    """Of the widest variant's seconds, what a budget allows at most."""
+    if budget is None or budget.seconds is not None:
+        return 1.0
+    return KNEE_SHARE if budget.share is None else min(budget.share, 1.0)
 
 
 def estimate_file(
