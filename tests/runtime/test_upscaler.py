@@ -216,6 +216,15 @@ def test_requests_that_cannot_be_served(arguments: dict[str, Any], message: str)
         Upscaler(**arguments)
 
 
+def test_a_budget_that_is_refused_changes_nothing(opened: Opened, small_bundle: Path) -> None:
+    with Upscaler(small_bundle) as upscaler:
+        for budget in ("1s", "soon"):
+            with pytest.raises(RequestError):
+                upscaler.budget = budget  # type: ignore[assignment]  # as text
+            assert upscaler.budget is None
+        assert upscaler(_noise(9, 8)).shape == (18, 16, 3)
+
+
 def test_a_file_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("no model")
     with pytest.raises(BundleError, match=r"text\.onnx"):

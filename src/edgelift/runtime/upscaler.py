@@ -171,9 +171,10 @@ class Upscaler:
 
     @budget.setter
     def budget(self, given: str | float | Budget | None) -> None:
-        self._budget = parse_budget(given)
-        if self._budget is not None:
-            self._anytime("uint8")
+        budget = parse_budget(given)
+        if budget is not None:
+            self._anytime("uint8")  # so that what has none keeps to what it had
+        self._budget = budget
 
     @property
     def spec(self) -> ModelSpec | None:
@@ -267,12 +268,12 @@ class Upscaler:
     ) -> Account | None:
         """Upscale `source` into `target`, strip by strip; with a budget or routes, what became of them."""
         size = self.size(source.height, source.width)
-        account = None
+        account, budget = None, self._budget  # which another thread may change
         with write_behind(target, self._behind) as written:
             into = filtered(self._filter, written, (source.layers, *size), source.dtype)
-            if self._budget is not None or terms.routes is not None:
+            if budget is not None or terms.routes is not None:
                 account = self._anytime(_samples(source.dtype)).run(
-                    source, into, report, budget=self._budget, terms=terms, warn=self._warn, ahead=self._ahead
+                    source, into, report, budget=budget, terms=terms, warn=self._warn, ahead=self._ahead
                 )
                 self.account = account
             elif isinstance(self.model, Interpolation):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -71,6 +71,22 @@ def test_the_second_picture_knows_the_shapes(routed: Made, scene: NDArray[np.uin
     first, _ = spend(anytime, scene, 5)
     second, _ = spend(anytime, scene, 5)
     assert first.routes == second.routes
+    assert second.predicted < first.predicted  # type: ignore[operator]  # both are numbers
+
+
+def test_pictures_of_other_threads_do_not_disturb(routed: Made, scene: NDArray[np.uint8]) -> None:
+    class Shared(set[Any]):
+        """What another thread adds to whenever it is looked through."""
+
+        def __iter__(self) -> Iterator[Any]:
+            for item in super().__iter__():
+                self.add((3, 1000 + len(self), 1))
+                yield item
+
+    _, anytime = routed()
+    anytime._warm = Shared({(1, 64, 64), (2, 64, 64)})
+    first, _ = spend(anytime, scene, 5)
+    second, _ = spend(anytime, scene, 5)
     assert second.predicted < first.predicted  # type: ignore[operator]  # both are numbers
 
 

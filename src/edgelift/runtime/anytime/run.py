@@ -88,7 +88,7 @@ class AnyTime:
             found = ways(picture.height, picture.width, self._halo, errors, model, picture.layers)
             outside = OUTSIDE * 3 * picture.height * picture.width * self._engine.spec.scale**2 * picture.layers
             widest = self._widest(picture.height, picture.width, picture.layers, model) + outside
-            meter = Meter(self._engine, model, self._warm, self._clock)
+            meter = Meter(self._engine, model, set(self._warm), self._clock)
             limit = budget.seconds if budget.share is None else budget.share * widest
             after = terms.after if budget.seconds is not None else 0.0  # files are no part of a share
             until = None if limit is None else began + limit - after
@@ -96,6 +96,7 @@ class AnyTime:
             predicted = self._clock() - began + first.seconds + after
             pace = Pace(found, first, meter, until, self._clock)
             run_plan(meter, pace, picture, target, report, ahead=ahead, warn=warn)
+        self._warm |= meter.warm  # and not while it runs: other pictures may, too
         return Account(
             budget.words, limit, predicted, self._clock() - began, widest,
             limit is not None and predicted > limit and set(pace.routes.shares()) == {0}, pace.routes,
