@@ -81,13 +81,13 @@ def test_a_budget_is_the_most_that_is_taken() -> None:
         routed.planner()._known, routed.planner()._looked = CostModel(table), True
         seconds = {}
         for budget in ("1000s", "1s", "50%", "200%", "auto"):
-            routed.budget = budget  # type: ignore[assignment]  # as text
+            routed.budget = budget
             seconds[budget] = estimate(routed, Facts(512, 512), OUT).seconds
         encoder = seconds["1000s"] - 5
         assert 0 < encoder < 1
         expected = {"1000s": 5 + encoder, "1s": 1, "50%": 2.5 + encoder, "200%": 5 + encoder, "auto": 2.4 + encoder}
         assert seconds == pytest.approx(expected)
-        routed.budget = "1s"  # type: ignore[assignment]
+        routed.budget = "1s"
         assert estimate(routed, Facts(512, 512, frames=3), OUT).seconds == pytest.approx(3)
 
 

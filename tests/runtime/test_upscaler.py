@@ -220,7 +220,7 @@ def test_a_budget_that_is_refused_changes_nothing(opened: Opened, small_bundle: 
     with Upscaler(small_bundle) as upscaler:
         for budget in ("1s", "soon"):
             with pytest.raises(RequestError):
-                upscaler.budget = budget  # type: ignore[assignment]  # as text
+                upscaler.budget = budget
             assert upscaler.budget is None
         assert upscaler(_noise(9, 8)).shape == (18, 16, 3)
 
