@@ -109,6 +109,16 @@ def test_exact_network_scale_needs_no_second_stage() -> None:
     assert isinstance(open_upscaler("abpn-x3", Goal(scale=2.9)), SizedUpscaler)
 
 
+@pytest.mark.parametrize("options", [{"model": "abpn-x3"}, {"blend": "abpn-x3:0.5,espcn-x3:0.5"}])
+@pytest.mark.parametrize("scale", [3, 2.9])
+def test_a_named_network_is_opened_once(monkeypatch: pytest.MonkeyPatch, options: dict[str, str], scale: float) -> None:
+    opened: list[str] = []
+    whole = upscaler.open_engine
+    monkeypatch.setattr(upscaler, "open_engine", lambda b, *rest: opened.append(b.spec.name) or whole(b, *rest))
+    with open_upscaler(goal=Goal(scale=scale), **options):
+        assert len(opened) == len(options.get("blend", "one").split(","))
+
+
 def test_sixteen_bits_stay_sixteen() -> None:
     picture = noise(9, 9).astype(np.uint16) * 257
     result = SizedUpscaler(Goal(scale=2.5), "abpn-x3")(picture)

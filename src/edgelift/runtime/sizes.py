@@ -14,8 +14,9 @@ from edgelift.core.resize import KERNELS
 from edgelift.runtime.anytime.account import Account
 from edgelift.runtime.anytime.run import NOW, Terms
 from edgelift.runtime.choice import check_choice
+from edgelift.runtime.ensemble import ensemble_of
 from edgelift.runtime.filters import filtered, parse_filter
-from edgelift.runtime.models import ANYTIME, DEFAULTS
+from edgelift.runtime.models import ANYTIME, DEFAULTS, Interpolation, resolve
 from edgelift.runtime.pipeline import Report, interpolate
 from edgelift.runtime.relay import Relay, run_stages
 from edgelift.runtime.rows import ArraySource, ArrayTarget, Source, Target
@@ -197,12 +198,18 @@ def open_upscaler(model: str | Path | None = None, goal: Goal = Goal(), **option
     one = _names_one(model, options)
     if not pixels and (model in KERNELS or goal.scale is None or (not one and goal.scale in fixed)):
         return Upscaler(model, scale=goal.scale, **options)
-    if one and not pixels:
-        named = Upscaler(model, **options)
-        if named.scale == goal.scale:
-            return named
-        named.close()
+    if one and not pixels and _scale_of(model, options) == goal.scale:
+        return Upscaler(model, **options)
     return SizedUpscaler(goal, model, **options)
+
+
+def _scale_of(model: str | Path | None, options: dict[str, Any]) -> float:
+    """Of what is named, for which no engine is opened."""
+    tta, blend = bool(options.get("tta")), options.get("blend")
+    if tta or blend is not None:
+        return ensemble_of(model, tta=tta, blend=blend).spec.scale
+    found = resolve(model)
+    return found.scale if isinstance(found, Interpolation) else found.spec.scale
 
 
 def _names_one(model: str | Path | None, options: dict[str, Any]) -> bool:
