@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -70,13 +72,33 @@ def test_the_busier_layer_counts() -> None:
     assert edge_scores(Layers()).square.min() > 0
 
 
+class Read:
+    """A picture whose rows are fresh each time, as those of a file are."""
+
+    layers = 1
+
+    def __init__(self, picture: np.ndarray) -> None:
+        self.picture, self.dtype = picture, picture.dtype
+        self.height, self.width, _ = picture.shape
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        return self.picture[None, start:stop].copy()
+
+
 @pytest.mark.parametrize("most", [0, 10**9])
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 def test_held_pictures_are_read_again(most: int, dtype: str) -> None:
     picture = np.random.default_rng(2).integers(0, 256, (77, 31, 3)).astype(dtype)
-    with held(ArraySource(picture), most) as kept:
+    with held(Read(picture), most) as kept:
         for start, stop in ((0, 77), (5, 6), (70, 77), (0, 3)):
             np.testing.assert_array_equal(kept.rows(start, stop), picture[None, start:stop])
             assert kept.rows(start, stop).flags.writeable
     with held(Layers(), most) as kept:
         np.testing.assert_array_equal(kept.rows(3, 20), Layers().rows(3, 20))
+
+
+def test_what_is_in_memory_is_not_written_to_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "TemporaryFile", None)
+    picture = np.zeros((9, 8, 3), np.uint8)
+    with held(ArraySource(picture), 0) as kept:
+        assert np.shares_memory(kept.rows(2, 5), picture)

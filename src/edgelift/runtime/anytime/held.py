@@ -1,5 +1,5 @@
-"""A picture that is read once and then as often as it is asked for: in memory while it is small, else in a file without a
-name, so that memory does not grow with the picture."""
+"""A picture that is read once and then as often as it is asked for: in memory while it is small or is there anyway, else in a
+file without a name, so that memory does not grow with the picture."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import IO
 import numpy as np
 
 from edgelift.core.errors import InputError
-from edgelift.runtime.rows import Rows, Source
+from edgelift.runtime.rows import ArraySource, Rows, Source
 
 __all__ = ["HELD_BYTES", "Held", "held"]
 
@@ -40,8 +40,11 @@ class Held:
 
 
 @contextmanager
-def held(source: Source, most: int = HELD_BYTES) -> Iterator[Held]:
+def held(source: Source, most: int = HELD_BYTES) -> Iterator[Source]:
     """`source`, read to its end: in memory where its samples take at most `most` bytes. Raises `InputError`."""
+    if isinstance(source, ArraySource):
+        yield source
+        return
     line = source.layers * source.width * 3 * source.dtype.itemsize
     if line * source.height <= most:
         yield Held(source, source.rows(0, source.height), None)
