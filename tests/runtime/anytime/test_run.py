@@ -118,6 +118,14 @@ def test_auto_keeps_to_its_share(routed: Made, scene: NDArray[np.uint8]) -> None
     assert account.predicted <= 0.48 * account.widest + 1e-9  # type: ignore[operator]  # a number
 
 
+def test_auto_interpolates_where_no_error_is_expected(routed: Made, spec: ModelSpec) -> None:
+    """As of a blank page, by tables whose lowest bin is without any error."""
+    table = {"score": "square", "bins": [0.0, 1.0], "errors": [[0.0, 9.0], [0.0, 5.0], [0.0, 4.0], [0.0, 3.0]]}
+    spec = dataclasses.replace(spec, routing={**spec.routing, "table": table})
+    account, _ = spend(routed(spec=spec)[1], np.full((80, 90, 3), 255, np.uint8), "auto")
+    assert account.routes.shares() == {0: 1.0}
+
+
 def test_too_little_is_interpolated_and_said(routed: Made, scene: NDArray[np.uint8]) -> None:
     engine, anytime = routed()
     account, _ = spend(anytime, scene, 1e-3)

@@ -102,7 +102,7 @@ def knee(found: Ways, outside: float, widest: float) -> Pick:
     best one of `KNEE_SHARE` of its time where that is more. By prices alone: the same picture gives the same way."""
     seconds, errors = found.spent().sum(axis=2) + outside, found.errors()
     within = seconds <= KNEE_SHARE * widest
-    good = within & (10 * np.log10(errors) <= KNEE_DB)
+    good = within & (errors <= 10 ** (KNEE_DB / 10))
     if good.any():
         order = np.lexsort((errors.ravel(), np.where(good, seconds, np.inf).ravel()))
     elif within.any():
