@@ -77,6 +77,8 @@ def test_missing_and_empty(tmp_path: Path) -> None:
 def test_suffix_with_other_braces(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="may hold"):
         jobs([folder], tmp_path / "o", "2", suffix="{model}")
+    with pytest.raises(RequestError, match="may hold"):
+        jobs([folder], tmp_path / "o", "2", suffix="{scale.real}")
 
 
 @pytest.mark.parametrize("workers", [1, 3])

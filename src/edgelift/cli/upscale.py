@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import Counter
 from pathlib import Path
@@ -161,7 +162,7 @@ def upscale(
             return dry_run(upscaler, work, resume=resume, **kind)
         if resume:
             clear_leftovers(work)
-        due = [job for job in work if not (resume and job.target.exists())]
+        due = [job for job in work if not (resume and os.path.exists(job.target))]
         require_disk(upscaler, due, **kind)
         began = time.perf_counter()
         timed = options["budget"] is not None

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +20,7 @@ from edgelift.io.activations import activation_bytes
 from edgelift.io.blocks import core_model, with_core
 from edgelift.io.bundle import Bundle, parse_bundle
 from edgelift.io.compiled import parse_compiled
+from edgelift.io.places import FilePlace, fill, make_folder
 from edgelift.io.tflite import read_graph
 from edgelift.runtime.engines.onnxruntime import open_exact
 from edgelift.shrink import calibrate, quantize
@@ -275,18 +274,6 @@ def _json(parity: Parity) -> bytes:
 
 def write_files(files: dict[Path, bytes]) -> None:
     """All of `files`, each beside its name first; they get their names when all are complete, in order. Raises `OutputError`."""
-    scratch: dict[Path, str] = {}
-    try:
-        for path, data in files.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, scratch[path] = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.chmod(scratch[path], 0o644)
-        for path in files:
-            os.replace(scratch.pop(path), path)
-    except OSError as exc:
-        raise OutputError(f"{next(iter(files))}: cannot be written ({exc.strerror})") from exc
-    finally:
-        for left in scratch.values():
-            os.unlink(left)
+    for path in files:
+        make_folder(path.parent)
+    fill(*((FilePlace(path, overwrite=True), data) for path, data in files.items()))

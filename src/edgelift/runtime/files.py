@@ -136,18 +136,18 @@ def jobs(
     where none is given); subfolders are kept. Raises `InputError` for what does not exist or holds no pictures,
     `RequestError` where two results would have one name.
     """
-    if missing := [p for p in inputs if p != STANDARD and not p.exists()]:
+    if missing := [p for p in inputs if p != STANDARD and not os.path.exists(p)]:
         raise InputError(f"{missing[0]}: no such file or folder")
     if STANDARD in (*inputs, output):
         return [_piped(inputs, output, format)]
-    to_folder = len(inputs) > 1 or inputs[0].is_dir() or output.is_dir()
+    to_folder = len(inputs) > 1 or inputs[0].is_dir() or os.path.isdir(output)
     if not to_folder:
         return [Job(inputs[0], output)]
-    if output.exists() and not output.is_dir():
+    if os.path.exists(output) and not output.is_dir():
         raise OutputError(f"{output}: is a file; several pictures need a folder to go to")
     try:
         ending = suffix.format(scale=scale)
-    except (KeyError, IndexError, ValueError) as exc:
+    except (LookupError, ValueError, AttributeError) as exc:
         raise RequestError(f"the suffix {suffix!r} may hold {{scale}} and no other braces") from exc
     extension = "." + (format or "png").lstrip(".").lower()
     made = [
@@ -165,7 +165,7 @@ def _piped(inputs: Sequence[Path], output: Path, format: str | None) -> Job:
         raise RequestError("- stands for one picture; name files or folders for several")
     if output == STANDARD:
         format_of_suffix(output, format)
-    elif output.is_dir():
+    elif os.path.isdir(output):
         raise RequestError(f"{output}: is a folder, and what comes from standard input has no name there; name a file")
     return Job(inputs[0], output)
 
