@@ -12,7 +12,7 @@ from typing import Any
 
 import onnx
 
-from edgelift.core.errors import BundleError, EngineMissingError, OutputError, RequestError
+from edgelift.core.errors import BundleError, EngineMissingError, RequestError
 from edgelift.core.spec import ModelSpec
 from edgelift.forge.gate import Parity, measured, size_of
 from edgelift.forge.tiles import Proof, calibration_tiles, proofs
@@ -20,7 +20,7 @@ from edgelift.io.activations import activation_bytes
 from edgelift.io.blocks import core_model, with_core
 from edgelift.io.bundle import Bundle, parse_bundle
 from edgelift.io.compiled import parse_compiled
-from edgelift.io.places import FilePlace, fill, make_folder
+from edgelift.io.places import FilePlace, fill, make_folder, require_free
 from edgelift.io.tflite import read_graph
 from edgelift.runtime.engines.onnxruntime import open_exact
 from edgelift.shrink import calibrate, quantize
@@ -84,7 +84,7 @@ def compile_bundle(
     not pass the gate, unless it is forced. Then nothing is written.
     """  # fmt: skip
     target = load_target(order.target)
-    places = _places(path, target, overwrite)
+    places = _places(path, target, overwrite, bundle.source)
     parent = one_network(bundle, order.variant)
     tiles = _proofs(order, parent.spec, target)
     source = _prepared(parent, order, target, report)
@@ -255,16 +255,15 @@ def _source(bundle: Bundle, order: Order, target: type[Target]) -> Source:
     return Source(spec, bundle.graph(), core_model(bundle), _sizes(order, spec))
 
 
-def _places(path: Path, target: type[Target], overwrite: bool) -> dict[str, Path]:
-    """Suffix -> file. Raises `RequestError` for a wrong suffix, `OutputError` for files that exist."""
+def _places(path: Path, target: type[Target], overwrite: bool, source: str) -> dict[str, Path]:
+    """Suffix -> file. Raises `RequestError` for a wrong suffix, `OutputError` for files that exist or are `source`."""
     if path.suffix != target.suffix:
         raise RequestError(f"{path}: files of {target.name} end in {target.suffix}")
     places = {target.suffix: path, ".json": path.with_name(f"{path.name}.json")}
     if target.suffix == ".xml":
         places[".bin"] = path.with_suffix(".bin")
     for place in places.values():
-        if place.exists() and not overwrite:
-            raise OutputError(f"{place}: exists already; remove it, or say --overwrite (overwrite=True)")
+        require_free(place, overwrite, source)
     return places
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError
 
-from edgelift.core.errors import BundleError, OutputError, RequestError
+from edgelift.core.errors import BundleError, RequestError
 from edgelift.core.resize import KERNELS
 from edgelift.core.spec import ModelSpec
-from edgelift.io.places import FilePlace, fill, make_folder
+from edgelift.io.places import FilePlace, fill, make_folder, require_free
 
 __all__ = [
     "CORE_IN", "CORE_OUT", "IMAGE", "LARGER", "MAX_BYTES", "Bundle", "bundled", "core_out", "find_bundle", "parse_bundle",
@@ -155,8 +155,7 @@ def _check_value(values: Iterable[onnx.ValueInfoProto], name: str) -> None:
 
 def write_bundle(model: onnx.ModelProto, spec: ModelSpec, path: Path, *, overwrite: bool = False) -> Bundle:
     """Put `spec` into `model`, check both, and write `path`: complete or not at all."""
-    if os.path.exists(path) and not overwrite:
-        raise OutputError(f"{path}: exists already; remove it, or say --overwrite (overwrite=True)")
+    require_free(path, overwrite)
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, spec.metadata())
     data = model.SerializeToString(deterministic=True)

@@ -13,7 +13,7 @@ from typing import IO, Protocol
 from edgelift.core.errors import OutputError, RequestError
 from edgelift.io.standard import OUTPUT, STANDARD, output_name
 
-__all__ = ["FilePlace", "Place", "StandardOutput", "fill", "make_folder", "place_for"]
+__all__ = ["FilePlace", "Place", "StandardOutput", "fill", "make_folder", "place_for", "require_free"]
 
 _CHUNK = 1 << 20
 
@@ -59,7 +59,7 @@ class FilePlace:
             os.fsync(self._file)
             os.close(self._file)
             self._file = -1
-            _require_absent(self._path, self._overwrite)  # it may have appeared meanwhile
+            require_free(self._path, self._overwrite)  # it may have appeared meanwhile
             os.replace(self._temporary, self._path)
         except OSError as exc:
             raise _failed(self.name, exc) from exc
@@ -129,7 +129,7 @@ def place_for(path: Path, source: os.stat_result | None, overwrite: bool) -> Pla
         raise OutputError(f"{path}: is the picture being read, which is never overwritten; choose another name")
     if os.path.isdir(path):
         raise OutputError(f"{path}: is a folder; name a file")
-    _require_absent(path, overwrite)
+    require_free(path, overwrite)
     return FilePlace(path, overwrite)
 
 
@@ -157,7 +157,10 @@ def fill(*contents: tuple[Place, bytes]) -> None:
             place.close()
 
 
-def _require_absent(path: Path, overwrite: bool) -> None:
+def require_free(path: Path, overwrite: bool, *sources: str | Path) -> None:
+    """Raise `OutputError` where `path` exists, unless `overwrite` is set, or is one of `sources`, files that are read."""
+    if any(os.path.exists(path) and os.path.exists(source) and os.path.samefile(path, source) for source in sources):
+        raise OutputError(f"{path}: is the file being read, which is never overwritten; choose another name")
     if not overwrite and os.path.lexists(path):
         raise OutputError(f"{path}: exists already; choose another name, or say --overwrite (overwrite=True)")
 
