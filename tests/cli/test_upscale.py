@@ -172,6 +172,16 @@ def test_unwritable_folder(edgelift, photo: Path, tmp_path: Path) -> None:
     assert edgelift("upscale", photo, "-o", closed / "out.png", "-m", "bicubic").code == 4
 
 
+@pytest.mark.parametrize("option", ["--json", "--map"])
+def test_reports_and_maps_replace_no_picture(edgelift, photo: Path, tmp_path: Path, option: str) -> None:
+    before, out = photo.read_bytes(), tmp_path / "out.png"
+    for place in (photo, out, tmp_path / "none" / "x", tmp_path):
+        said = edgelift("upscale", photo, "-o", out, "--budget", "auto", option, place)
+        assert said.code == 4, said.err
+        assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
+    assert photo.read_bytes() == before
+
+
 def test_output_below_a_file(edgelift, photo: Path) -> None:
     said = edgelift("upscale", photo, "-o", photo / "out.png", "-m", "bicubic")
     assert said.code == 4

@@ -14,6 +14,7 @@ import typer
 from edgelift.cli.show import progress_bar
 
 if TYPE_CHECKING:
+    from edgelift.io.places import Place
     from edgelift.runtime.batch import Outcome
     from edgelift.runtime.files import Job
     from edgelift.runtime.sizes import Goal, SizedUpscaler
@@ -128,6 +129,7 @@ def upscale(
     from edgelift.core.errors import RequestError
     from edgelift.io.formats import format_of_suffix
     from edgelift.io.pictures import DEFAULT_MAX_PIXELS, STANDARD, check_encoding
+    from edgelift.io.places import fill
     from edgelift.runtime.batch import clear_leftovers, default_workers
     from edgelift.runtime.estimate import encoder_seconds, require_disk
     from edgelift.runtime.files import Allowance, jobs
@@ -139,8 +141,8 @@ def upscale(
         )
     if dry and report is not None:
         raise RequestError("--dry-run writes nothing and --json a report of what was done; give one of them")
-    if events and output == STANDARD:
-        raise RequestError("--json-events and the picture cannot both go to standard output; use --json FILE")
+    if (events or report == STANDARD) and output == STANDARD:
+        raise RequestError("a report and the picture cannot both go to standard output; use --json FILE")
     goal = Goal(scale, *_sides(width, height, size))
     options: dict[str, Any] = {"engine": engine, "device": device, "precision": precision, "tile": tile_of(tile)}
     options |= {"batch": batch_of(batch), "memory": memory, "budget": _budget(budget, fps, routes)}
@@ -158,6 +160,8 @@ def upscale(
             )
         if map_file is not None and (len(work) > 1 or not (options["budget"] or known) or STANDARD in inputs):
             raise RequestError("--map is for one picture file, with --budget or --routes")
+        page = _page(report, work)
+        _page(map_file, work)  # so that what cannot be written is known now
         if dry:
             return dry_run(upscaler, work, resume=resume, **kind)
         if resume:
@@ -178,8 +182,8 @@ def upscale(
         facts = _facts(upscaler, outcomes, time.perf_counter() - began)
     if events:
         typer.echo(json.dumps({"event": "end", **{k: v for k, v in facts.items() if k != "pictures"}}))
-    if report is not None:
-        _write(report, facts)
+    if page is not None:
+        fill((page, (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode()))
     if map_file is not None and outcomes[0].result is not None and outcomes[0].result.account is not None:
         from edgelift.evaluate.route_map import write_map
 
@@ -190,6 +194,18 @@ def upscale(
     if len(work) > 1:
         _summary(outcomes)
     return failed[0].exit_code if failed else late
+
+
+def _page(path: Path | None, work: list[Job]) -> Place | None:
+    """Where a report or a map goes, which takes the place of what is there, but not of a picture of this run."""
+    from edgelift.core.errors import OutputError
+    from edgelift.io.places import place_for
+
+    if path is None:
+        return None
+    if os.path.realpath(path) in {os.path.realpath(each) for job in work for each in (job.source, job.target)}:
+        raise OutputError(f"{path}: is a picture of this run; choose another name for the report or the map")
+    return place_for(path, None, overwrite=True)
 
 
 def _choice(quality: str | None, content: str | None, denoise: float | None) -> dict[str, Any]:
@@ -367,15 +383,6 @@ def _facts(
     counts = {status: sum(row["status"] == status for row in rows) for status in ("done", "skipped", "failed")}
     facts = {"edgelift": __version__, "model": upscaler.name, "scale": upscaler.scale, "runs_on": upscaler.runs_on}
     return {**facts, **counts, "seconds": round(seconds, 3), "pictures": rows}
-
-
-def _write(path: Path, facts: dict[str, Any]) -> None:
-    from edgelift.core.errors import OutputError
-
-    try:
-        path.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as exc:
-        raise OutputError(f"{path}: the report cannot be written ({exc.strerror})") from exc
 
 
 def _summary(outcomes: list[Outcome]) -> None:
