@@ -136,6 +136,15 @@ def test_codes_that_cannot_be_kept_are_refused(tmp_path: Path) -> None:
         open_picture(tmp_path / "hdr.png")
 
 
+def test_texts_are_kept_unless_their_names_cannot_be_read(tmp_path: Path) -> None:
+    pixels = np.zeros((4, 5, 3), np.uint8)
+    assert opened(copied(tmp_path, png(pixels, chunk(b"tEXt", b"Author\0me")))).info["Author"] == "me"
+    (tmp_path / "out.png").unlink()
+    resolution = chunk(b"pHYs", struct.pack(">IIB", 5000, 5000, 1))
+    made = opened(copied(tmp_path, png(pixels, resolution, chunk(b"tEXt", b"Gr\xf6\xdfe\0x"))))
+    assert made.info["dpi"][0] == pytest.approx(127)
+
+
 @given(st.integers(0, 2**32 - 1), st.lists(st.integers(0, 120_000), min_size=8, max_size=8), st.binary(max_size=40))
 def test_any_chunks_give_a_profile_or_none(value: int, points: list[int], rest: bytes) -> None:
     head = png(
