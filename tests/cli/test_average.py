@@ -38,8 +38,14 @@ def test_wrong_requests(edgelift, tmp_path: Path) -> None:
     one = _save(tmp_path / "1.pt", 1)
     assert edgelift("average", one, "-o", tmp_path / "m.pt").code == 2
     assert edgelift("average", one, one, "-o", tmp_path / "m.onnx").code == 2
-    said = edgelift("average", one, one, "-o", one)
+    two = _save(tmp_path / "2.pt", 2)
+    said = edgelift("average", one, one, "-o", two)
     assert said.code == 4
     assert "exists already" in said.err
-    assert edgelift("average", one, one, "-o", one, "--overwrite").code == 0
+    assert edgelift("average", one, one, "-o", two, "--overwrite").code == 0
+    assert edgelift("average", one, two, "-o", two, "--overwrite").code == 4
+    (tmp_path / "notes.json").write_text("mine")
+    assert edgelift("average", one, two, "-o", tmp_path / "notes.pt").code == 4
+    assert (tmp_path / "notes.json").read_text() == "mine"
+    assert edgelift("export", one, "-o", one, "--overwrite").code == 4
     assert edgelift("average", one, tmp_path / "absent.pt", "-o", tmp_path / "m.pt").code == 8

@@ -102,7 +102,11 @@ def test_parity_compares_and_draws(edgelift: Any, eight: Path, plain_bundle: Pat
             2,
             "has no variant 'w9'; it has full",
         ),
-        (("compile", "MODEL", "--target", "onnx", "-o", "MODEL"), 4, "exists already; remove it, or say --overwrite"),
+        (
+            ("compile", "MODEL", "--target", "onnx", "-o", "MODEL"),
+            4,
+            "is the file being read, which is never overwritten",
+        ),
         (("compile", "absent", "--target", "onnx", "-o", "x.onnx"), 2, "no model is called 'absent'"),
         (("parity", "MODEL", "abpn-x3"), 2, "compare models of one scale"),
         (("parity", "MODEL", "MODEL", "--pictures", "EMPTY"), 3, "no pictures in this folder"),
@@ -236,7 +240,11 @@ def test_check_rewrites(edgelift: Any, plain_bundle: Path, tmp_path: Path) -> No
         (("-o", "x.onnx"), 2, "--rewrite and -o FILE.onnx belong together"),
         (("--target", "onnx-coreml", "--rewrite", "-o", "x.onnx"), 2, "no exact rewrite helps on onnx-coreml"),
         (("--target", "onnx-nnapi", "--rewrite", "-o", "x.tflite"), 2, "name a file that ends in .onnx"),
-        (("--target", "litert-gpu", "--rewrite", "-o", "MODEL"), 4, "exists already; remove it, or say --overwrite"),
+        (
+            ("--target", "litert-gpu", "--rewrite", "-o", "MODEL"),
+            4,
+            "is the file being read, which is never overwritten",
+        ),
     ],
 )
 def test_bad_rewrites(

@@ -17,6 +17,11 @@ from edgelift import __version__
 from edgelift.io.bundle import bundled
 
 
+def test_no_words_are_a_question_for_help(edgelift) -> None:
+    assert edgelift() == edgelift("--help")
+    assert edgelift("toolchain").err == "edgelift: Missing command; see edgelift --help\n"
+
+
 def test_help_names_every_command(edgelift) -> None:
     said = edgelift("--help")
     assert said.code == 0

@@ -172,10 +172,29 @@ def test_unwritable_folder(edgelift, photo: Path, tmp_path: Path) -> None:
     assert edgelift("upscale", photo, "-o", closed / "out.png", "-m", "bicubic").code == 4
 
 
+@pytest.mark.parametrize("option", ["--json", "--map"])
+def test_reports_and_maps_replace_no_picture(edgelift, photo: Path, tmp_path: Path, option: str) -> None:
+    before, out = photo.read_bytes(), tmp_path / "out.png"
+    for place, code in ((photo, 2), (out, 2), (tmp_path / "none" / "x", 4), (tmp_path, 4), (Path("/dev/null"), 4)):
+        said = edgelift("upscale", photo, "-o", out, "--budget", "auto", option, place)
+        assert said.code == code, said.err
+        assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
+    assert photo.read_bytes() == before
+
+
 def test_output_below_a_file(edgelift, photo: Path) -> None:
     said = edgelift("upscale", photo, "-o", photo / "out.png", "-m", "bicubic")
-    assert said.code != 0
-    assert len(said.err.splitlines()) == 1
+    assert said.code == 4
+    assert said.err == f"edgelift: {photo}: the folder cannot be made (File exists); choose another\n"
+
+
+def test_names_that_no_file_can_have(edgelift, photo: Path, tmp_path: Path) -> None:
+    long = tmp_path / f"{'n' * 252}.png"
+    for source in (photo, tmp_path):
+        said = edgelift("upscale", source, "-o", long, "-m", "bicubic")
+        assert (said.code, "File name too long" in said.err) == (4, True)
+    said = edgelift("upscale", long, "-o", tmp_path / "out.png", "-m", "bicubic")
+    assert (said.code, "no such file" in said.err) == (3, True)
 
 
 def test_a_damaged_bundle(edgelift, photo: Path, tmp_path: Path) -> None:

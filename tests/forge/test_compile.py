@@ -306,7 +306,7 @@ def test_a_quantised_model_is_not_made_something_else(tmp_path: Path, eight: Bun
 @pytest.mark.parametrize("there", ["m.onnx", "m.onnx.json"])
 def test_files_that_exist_are_kept(tmp_path: Path, plain: Bundle, there: str) -> None:
     (tmp_path / there).write_text("mine")
-    with pytest.raises(OutputError, match=f"{there}: exists already; remove it, or say --overwrite"):
+    with pytest.raises(OutputError, match=f"{there}: exists already; choose another name, or say --overwrite"):
         compile_bundle(plain, Order(precision="fp16"), tmp_path / "m.onnx")
     assert (tmp_path / there).read_text() == "mine"
     compile_bundle(plain, Order(precision="fp16"), tmp_path / "m.onnx", overwrite=True)

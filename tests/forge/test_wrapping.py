@@ -159,6 +159,17 @@ def _half(model: onnx.ModelProto) -> None:
     model.graph.node[0].attribute.append(helper.make_attribute("strides", [2, 1]))
 
 
+def _no_result(model: onnx.ModelProto) -> None:
+    model.graph.node.append(helper.make_node("Relu", ["core_in"], []))
+
+
+def _bomb(model: onnx.ModelProto) -> None:
+    """A tensor larger than any memory."""
+    model.graph.node[0].input[0] = "padded"
+    model.graph.initializer.append(numpy_helper.from_array(np.array([0] * 6 + [10**7] * 2, np.int64), "amounts"))
+    model.graph.node.insert(0, helper.make_node("Pad", ["core_in", "amounts"], ["padded"]))
+
+
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
@@ -169,6 +180,8 @@ def _half(model: onnx.ModelProto) -> None:
         (_branch, "the operator 'If' holds a graph of its own"),
         (_outside, "weights are kept in another file"),
         (_one_size, "it cannot be run on a picture of 20×16 .*; have it exported with free sizes"),
+        (_no_result, "not a valid ONNX graph"),
+        (_bomb, "it cannot be run on a picture of 20×16 .Unable to allocate"),
         (_half, "a picture of 20×16 becomes 16×40×3: not in colours, and a whole number of times"),
     ],
 )

@@ -454,6 +454,14 @@ def test_an_existing_file_is_kept(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["small.onnx"]
 
 
+def test_the_longest_name_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / f"{'n' * 250}.onnx"
+    write_bundle(_model(), ModelSpec(**FACTS), path)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    with pytest.raises(OutputError, match="File name too long"):
+        write_bundle(_model(), ModelSpec(**FACTS), tmp_path / f"{'n' * 251}.onnx")
+
+
 def test_a_model_that_is_no_bundle_is_not_written(tmp_path: Path) -> None:
     model = _model()
     _rename(model, "core_in", "other")
@@ -462,7 +470,7 @@ def test_a_model_that_is_no_bundle_is_not_written(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("when", ["replace", "chmod"])
+@pytest.mark.parametrize("when", ["replace", "fsync"])
 @pytest.mark.parametrize(
     "error", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=["full", "stopped"]
 )
@@ -485,7 +493,7 @@ def test_a_failed_write_leaves_nothing_behind(
 
 def test_a_place_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="the folder cannot be made"):
         write_bundle(_model(), ModelSpec(**FACTS), tmp_path / "file" / "small.onnx")
     (tmp_path / "folder").mkdir()
     with pytest.raises(OutputError, match="cannot be written"):

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgelift.core.errors import BundleError
+from edgelift.io import foreign, tflite
 from edgelift.io.compiled import parse_compiled
 from edgelift.io.tflite import KINDS, TYPES, read_graph
 
@@ -38,6 +39,26 @@ def network(*steps: tuple[str, dict[str, Any], tuple[int, ...], list[Any]], size
 def conv(kernel: int, shape: tuple[int, ...], given: int = 3, **options: Any) -> Any:
     weight, bias = np.zeros((shape[3], kernel, kernel, given), np.float32), np.zeros(shape[3], np.float32)
     return "CONV_2D", {"padding": 0, "strideH": 1, "strideW": 1, **options}, shape, [weight, bias]
+
+
+def test_long_lists_that_many_operators_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    builder = Builder()
+    image = last = builder.tensor("in", (1, 4, 4, 3), "float32")
+    for _ in range(50):
+        entering, last = last, builder.tensor("t", (1, 4, 4, 3), "float32")
+        builder.operator("ADD", [entering] * 1000, last, "float32")
+    data = builder.finish(image, last, {})
+    assert len(read_graph(data).operators) == 50
+    monkeypatch.setattr(tflite, "MAX_TOTAL", 40_000)
+    with pytest.raises(BundleError, match="lists of more than 40000 entries together"):
+        read_graph(data)
+
+
+def test_reshapes_without_end_are_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = [("TRANSPOSE", {}, (1, 16, 16, 3), [np.array([0, 2, 1, 3], np.int32)])] * 8
+    assert facts(network(*turns)).halo == 0
+    monkeypatch.setattr(foreign, "MAX_FOLLOWED", 7 * 16 * 16 * 3)
+    assert facts(network(*turns)).halo is None
 
 
 def test_codes_are_those_of_the_schema() -> None:

@@ -219,3 +219,10 @@ def test_averaged_weights_come_before_others_and_prefixes_go() -> None:
 def test_what_holds_no_weights_is_refused(content: Any, reason: str) -> None:
     with pytest.raises(BundleError, match=reason):
         tensors_of(content)
+
+
+def test_a_wrapper_in_itself_ends() -> None:
+    content: dict[str, Any] = {}
+    content["params"] = content
+    with pytest.raises(BundleError, match="no weights in it"):
+        tensors_of(content)

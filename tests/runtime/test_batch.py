@@ -51,6 +51,22 @@ def test_results_below_the_input_are_not_inputs(folder: Path) -> None:
     assert all("larger" not in str(job.source) for job in jobs([folder], out, "2"))
 
 
+def test_results_beside_their_sources_are_not_inputs(folder: Path, bicubic: Upscaler) -> None:
+    first = jobs([folder], folder, "2")
+    assert all(outcome.error is None or outcome.job.source.stem == "bad" for outcome in run_jobs(bicubic, first))
+    again = jobs([folder], folder, "2")
+    assert again == first
+    save(folder / "a_x2_x2.png")
+    assert jobs([folder], folder, "2") == first
+
+
+def test_a_picture_that_is_named_is_no_result(folder: Path) -> None:
+    save(folder / "a_x2.png")
+    with pytest.raises(RequestError, match=r"a_x2\.png is to be read, and .*a\.png would become it"):
+        jobs([folder / "a.png", folder / "a_x2.png"], folder, "2")
+    assert len(jobs([folder / "a.png", folder / "a_x2.png"], folder, "3")) == 2
+
+
 def test_one_file_goes_to_the_file_named(folder: Path, tmp_path: Path) -> None:
     assert jobs([folder / "a.png"], tmp_path / "x.jpg", "2") == [Job(folder / "a.png", tmp_path / "x.jpg")]
 
@@ -77,6 +93,8 @@ def test_missing_and_empty(tmp_path: Path) -> None:
 def test_suffix_with_other_braces(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="may hold"):
         jobs([folder], tmp_path / "o", "2", suffix="{model}")
+    with pytest.raises(RequestError, match="may hold"):
+        jobs([folder], tmp_path / "o", "2", suffix="{scale.real}")
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from edgelift.core.errors import TrainingError
+from edgelift.core.errors import OutputError, TrainingError
 from edgelift.training.checkpoint import Checkpoint
 
 REFUSED = "not a checkpoint that edgelift wrote"
@@ -98,9 +98,16 @@ def test_killed_while_it_writes_the_old_one_stays(tmp_path: Path, monkeypatch: p
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", disk_full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OutputError, match=r"last\.pt: cannot be written .*No space"):
         _checkpoint(6).save(path)
     assert Checkpoint.load(path).meta == _checkpoint(5).meta
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["last.json", "last.pt"]
+
+
+def test_a_run_below_a_file_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OutputError, match="cannot be written"):
+        _checkpoint().save(tmp_path / "file" / "run" / "last.pt")
 
 
 # -- files that are refused

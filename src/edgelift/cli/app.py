@@ -45,7 +45,7 @@ _UsageError = cast(
 )
 
 app = typer.Typer(
-    name="edgelift", no_args_is_help=True, rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False,
+    name="edgelift", rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False,
     help="Make pictures larger and sharper, on the hardware at hand.",
 )  # fmt: skip
 
@@ -96,7 +96,7 @@ def run(arguments: Sequence[str]) -> int:
     with contextlib.suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        code = app(list(arguments), standalone_mode=False, prog_name="edgelift")
+        code = app(list(arguments) or ["--help"], standalone_mode=False, prog_name="edgelift")
     except EdgeliftError as exc:
         return _fail(str(exc), exc.exit_code)
     except typer.Exit as exc:

@@ -24,13 +24,14 @@ def average(
 ) -> None:
     """Average the weights of several checkpoints of one network into one."""
     require_torch()
-    from edgelift.core.errors import OutputError, RequestError
+    from edgelift.core.errors import RequestError
+    from edgelift.io.places import require_free
     from edgelift.training import average as averages
 
     if output.suffix != ".pt":
         raise RequestError(f"{output}: a checkpoint's name ends in .pt")
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output}: exists already; remove it, or say --overwrite")
+    for place in (output, output.with_suffix(".json")):
+        require_free(place, overwrite, *checkpoints)
     if data:
         made = averages.average_greedily(
             checkpoints, data, device=device, say=lambda words: typer.echo(words, err=True)

@@ -115,16 +115,13 @@ def _pictures(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
 
 def _degrade(source: Path, target: Path, plan: _Plan, overwrite: bool) -> None:
     """One picture, and the JSON beside it."""
-    from edgelift.core.errors import OutputError
+    from edgelift.io.places import make_folder
     from edgelift.training.degrade.files import degrade_file, png_of
     from edgelift.training.tables import plain_values
 
     low, facts = degrade_file(source, plan.settings, plan.scale, plan.seed)
     about = {**facts, "scale": plan.scale, "settings": plain_values(plan.settings)}
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise OutputError(f"{target.parent}: cannot be made ({exc.strerror}); choose another folder") from exc
+    make_folder(target.parent)
     text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
     _write(target, png_of(low), source, overwrite)
     _write(target.with_suffix(".json"), text.encode(), source, overwrite)
@@ -133,7 +130,7 @@ def _degrade(source: Path, target: Path, plan: _Plan, overwrite: bool) -> None:
 def _write(path: Path, data: bytes, source: Path, overwrite: bool) -> None:
     from edgelift.io.places import fill, place_for
 
-    fill(place_for(path, source.stat(), overwrite), data)
+    fill((place_for(path, source.stat(), overwrite), data))
 
 
 def require_pillow() -> None:

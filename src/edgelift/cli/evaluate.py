@@ -92,11 +92,11 @@ def _check_places(html: Path | None, plot: Path | None, rounds: int) -> None:
     """Refuse now what would fail after the work."""
     from edgelift.core.errors import RequestError
     from edgelift.evaluate import plots
-    from edgelift.evaluate.files import check_place
+    from edgelift.io.places import require_place
 
     for path in (html, plot):
         if path is not None:
-            check_place(path)
+            require_place(path)
     if plot is not None:
         plots.require()
         plots.check_suffix(plot)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -53,7 +54,7 @@ def dry_run(
 
     found, code = [], 0
     for job in work:
-        if resume and job.target.exists():
+        if resume and os.path.exists(job.target):
             continue
         try:
             found.append(estimate_file(upscaler, job, measure=True, **options))

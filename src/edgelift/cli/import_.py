@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,7 +58,7 @@ def import_(
 ) -> None:
     """Make a bundle of what others trained, checked against the original."""
     place = output or Path(source.stem + (".tflite" if source.suffix == ".tflite" else ".onnx"))
-    if place.exists() and source.exists() and place.samefile(source):
+    if os.path.exists(place) and os.path.exists(source) and place.samefile(source):
         raise RequestError(f"{source} would be replaced by its bundle; name another by --output")
     if source.suffix in GRAPHS:
         if scale is not None:

@@ -26,19 +26,15 @@ def scenes(
 
     DIR/0000.png and so on. The same seed and side give the same pictures.
     """
-    from edgelift.core.errors import OutputError
-    from edgelift.io.places import fill, place_for
+    from edgelift.io.places import fill, make_folder, place_for
     from edgelift.training.degrade.files import png_of
     from edgelift.training.scenes import scene
 
     require_pillow()
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise OutputError(f"{output}: cannot be made ({exc.strerror}); choose another folder") from exc
+    make_folder(output)
     with progress_bar(count) as show:
         for number in range(count):
             path = output / f"{number:04}.png"
             show(path.name, number)
-            fill(place_for(path, None, overwrite), png_of(scene(seed, number, side)))
+            fill((place_for(path, None, overwrite), png_of(scene(seed, number, side))))
     typer.echo(f"{output}: {count} pictures of {side}×{side} pixels, seed {seed}")

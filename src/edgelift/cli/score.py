@@ -83,13 +83,13 @@ def score(
     Seconds go from array to array: decoding and encoding are left out, and a first run of each size, which warms up.
     Interpolations take part without an engine.
     """
-    from edgelift.evaluate.files import check_place
     from edgelift.evaluate.niqe_model import load_model
     from edgelift.evaluate.score_table import document
     from edgelift.evaluate.score_table import page as page_of
+    from edgelift.io.places import require_place
 
     if page is not None:
-        check_place(page)
+        require_place(page)
     niqe_model = load_model(model_file)
     if report is not None:
         _refuse_options(models, filters, jobs, tiles, merges, scale)

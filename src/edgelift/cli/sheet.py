@@ -38,17 +38,17 @@ def sheet(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
 ) -> int:
     """Draw details side by side: the input, Lanczos, and what models make of it. One PNG to look at."""
-    from edgelift.core.errors import EdgeliftError, OutputError, RequestError
-    from edgelift.evaluate.files import check_place, write_png
+    from edgelift.core.errors import EdgeliftError, RequestError
+    from edgelift.evaluate.files import write_png
     from edgelift.evaluate.niqe_files import picture_files
     from edgelift.evaluate.sheet import drawn
+    from edgelift.io.places import require_free, require_place
     from edgelift.runtime.named import open_named, scale_of_named
 
-    check_place(output)
+    require_place(output)
     if output.suffix.lower() != ".png":
         raise RequestError(f"{output}: a sheet is written as .png; got the suffix {output.suffix!r}")
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output}: exists already; remove it, or say --overwrite")
+    require_free(output, overwrite, *inputs)
     files = picture_files(inputs)
     files = [files[k * len(files) // most] for k in range(most)] if len(files) > most else files
     scales = [found for name in models if (found := scale_of_named(name)) is not None]

@@ -11,7 +11,6 @@ __all__ = ["app"]
 
 app = typer.Typer(
     rich_markup_mode=None,
-    no_args_is_help=True,
     help="Install, list or remove vendors' tool chains, which some targets need.",
 )
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the tool chain: sophon.")]

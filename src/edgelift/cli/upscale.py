@@ -139,8 +139,8 @@ def upscale(
         )
     if dry and (report is not None or map_file is not None):
         raise RequestError("--dry-run writes nothing; leave --json and --map out, which say what was done")
-    if events and output == STANDARD:
-        raise RequestError("--json-events and the picture cannot both go to standard output; use --json FILE")
+    if (events or report == STANDARD) and output == STANDARD:
+        raise RequestError("a report and the picture cannot both go to standard output; use --json FILE")
     goal = Goal(scale, *_sides(width, height, size))
     options: dict[str, Any] = {"engine": engine, "device": device, "precision": precision, "tile": tile_of(tile)}
     options |= {"batch": batch_of(batch), "memory": memory, "budget": _budget(budget, fps, routes)}
@@ -163,7 +163,7 @@ def upscale(
             return dry_run(upscaler, work, resume=resume, **kind)
         if resume:
             clear_leftovers(work)
-        due = [job for job in work if not (resume and job.target.exists())]
+        due = [job for job in work if not (resume and os.path.exists(job.target))]
         require_disk(upscaler, due, **kind)
         began = time.perf_counter()
         timed = options["budget"] is not None
@@ -394,7 +394,7 @@ def _check_places(beside: dict[str, Path | None], work: list[Job]) -> None:
     """Raise `RequestError` where a file that is written beside the results would replace a picture or another of them,
     `OutputError` where it cannot be written: option -> file."""
     from edgelift.core.errors import RequestError
-    from edgelift.evaluate.files import check_place
+    from edgelift.io.places import require_place
 
     taken = {os.path.realpath(path): "a picture of this run" for job in work for path in (job.source, job.target)}
     for option, path in beside.items():
@@ -404,17 +404,13 @@ def _check_places(beside: dict[str, Path | None], work: list[Job]) -> None:
         if place in taken:
             raise RequestError(f"{option} {path}: is the name of {taken[place]}; give another")
         taken[place] = f"what {option} writes"
-        if path.is_dir() or not path.exists():  # /dev/stdout is there, and has no folder to check
-            check_place(path)
+        require_place(path)
 
 
 def _write(path: Path, facts: dict[str, Any]) -> None:
-    from edgelift.core.errors import OutputError
+    from edgelift.io.places import fill, place_for
 
-    try:
-        path.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as exc:
-        raise OutputError(f"{path}: the report cannot be written ({exc.strerror})") from exc
+    fill((place_for(path, None, overwrite=True), (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode()))
 
 
 def _summary(outcomes: list[Outcome]) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelift.core.errors import OutputError
+from edgelift.io.places import fill, place_for
 from edgelift.io.vips import Image, call, vips_errors
 
-__all__ = ["check_place", "file_name", "make_folder", "write_png", "write_whole"]
+__all__ = ["file_name", "write_png", "write_whole"]
 
 _KINDS = ("uchar", "ushort")
-
-
-def check_place(path: Path) -> None:
-    """Raise `OutputError` where no file can be at `path`: to be asked before long work."""
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: the folder {path.parent} does not exist; create it first")
-    if path.is_dir():
-        raise OutputError(f"{path}: is a folder; name a file")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise OutputError(f"{path}: the folder {path.parent} cannot be written to; choose another")
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -34,19 +23,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
     Raises `OutputError` where that is not possible; what was under that name then still is.
     """
-    check_place(path)
-    try:
-        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".edgelift-", suffix=path.suffix)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.chmod(scratch, 0o644)
-            os.replace(scratch, path)
-        except BaseException:
-            os.unlink(scratch)
-            raise
-    except OSError as exc:
-        raise OutputError(f"{path}: cannot be written ({exc.strerror}); check the folder and the disk's space") from exc
+    fill((place_for(path, None, overwrite=True), data))
 
 
 def write_png(samples: NDArray[Any], path: Path) -> None:
@@ -58,14 +35,6 @@ def write_png(samples: NDArray[Any], path: Path) -> None:
     with vips_errors(OutputError, str(path), "cannot be encoded", "check the memory at hand"):
         data = bytes(call("pngsave_buffer", image, compression=2))
     write_whole(path, data)
-
-
-def make_folder(path: Path) -> None:
-    """Make the folder `path` and those above it. Raises `OutputError`."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise OutputError(f"{path}: the folder cannot be made ({exc.strerror}); choose another") from exc
 
 
 def file_name(text: str) -> str:

@@ -27,11 +27,12 @@ import numpy as np
 from edgelift.core.errors import EdgeliftError, EngineError, RequestError
 from edgelift.core.image import Picture
 from edgelift.core.spec import ModelSpec
-from edgelift.evaluate.files import file_name, make_folder, write_png
+from edgelift.evaluate.files import file_name, write_png
 from edgelift.evaluate.likeness import Likeness, compare
 from edgelift.evaluate.niqe import NotDefinedError, niqe
 from edgelift.evaluate.niqe_model import NiqeModel, load_model
 from edgelift.evaluate.pairs import Loaded, Pair, find_pairs, load_pair
+from edgelift.io.places import make_folder
 from edgelift.runtime.models import MAX_INTERPOLATION
 from edgelift.runtime.named import open_named, scale_of_named
 from edgelift.runtime.suited import SuitedUpscaler

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgelift.core.errors import BundleError, OutputError, RequestError
+from edgelift.core.errors import BundleError, RequestError
 from edgelift.core.spec import KEY_VERSION, ModelSpec
 from edgelift.forge.compile import write_files
 from edgelift.forge.gate import enlarge
 from edgelift.io.bundle import Bundle
 from edgelift.io.compiled import parse_compiled, read_model
+from edgelift.io.places import require_free
 from edgelift.io.tflite import read_metadata
 from edgelift.runtime.engine import Engine, Options
 from edgelift.runtime.engines.litert import LiteRTEngine
@@ -53,8 +54,7 @@ def import_tflite(
     """
     if output.suffix != ".tflite":
         raise RequestError(f"{output}: a .tflite stays one; name a file that ends in .tflite")
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output}: exists already; remove it, or say --overwrite (overwrite=True)")
+    require_free(output, overwrite, path)
     found = read_model(path)
     if KEY_VERSION in read_metadata(found.data, (KEY_VERSION,), 100):
         raise RequestError(f"{path}: it holds edgelift's facts already; run it as it is")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Any
 
 import onnx
 
-from edgelift.core.errors import BundleError, EngineMissingError, OutputError, RequestError
+from edgelift.core.errors import BundleError, EngineMissingError, RequestError
 from edgelift.core.spec import ModelSpec
 from edgelift.forge.gate import Parity, measured, size_of
 from edgelift.forge.tiles import Proof, calibration_tiles, proofs
@@ -22,6 +20,7 @@ from edgelift.io.activations import activation_bytes
 from edgelift.io.blocks import core_model, with_core
 from edgelift.io.bundle import Bundle, parse_bundle
 from edgelift.io.compiled import parse_compiled
+from edgelift.io.places import FilePlace, fill, make_folder, require_free
 from edgelift.io.tflite import read_graph
 from edgelift.runtime.engines.onnxruntime import open_exact
 from edgelift.shrink import calibrate, quantize
@@ -85,7 +84,7 @@ def compile_bundle(
     not pass the gate, unless it is forced. Then nothing is written.
     """  # fmt: skip
     target = load_target(order.target)
-    places = _places(path, target, overwrite)
+    places = _places(path, target, overwrite, bundle.source)
     parent = one_network(bundle, order.variant)
     tiles = _proofs(order, parent.spec, target)
     source = _prepared(parent, order, target, report)
@@ -256,16 +255,15 @@ def _source(bundle: Bundle, order: Order, target: type[Target]) -> Source:
     return Source(spec, bundle.graph(), core_model(bundle), _sizes(order, spec))
 
 
-def _places(path: Path, target: type[Target], overwrite: bool) -> dict[str, Path]:
-    """Suffix -> file. Raises `RequestError` for a wrong suffix, `OutputError` for files that exist."""
+def _places(path: Path, target: type[Target], overwrite: bool, source: str) -> dict[str, Path]:
+    """Suffix -> file. Raises `RequestError` for a wrong suffix, `OutputError` for files that exist or are `source`."""
     if path.suffix != target.suffix:
         raise RequestError(f"{path}: files of {target.name} end in {target.suffix}")
     places = {target.suffix: path, ".json": path.with_name(f"{path.name}.json")}
     if target.suffix == ".xml":
         places[".bin"] = path.with_suffix(".bin")
     for place in places.values():
-        if place.exists() and not overwrite:
-            raise OutputError(f"{place}: exists already; remove it, or say --overwrite (overwrite=True)")
+        require_free(place, overwrite, source)
     return places
 
 
@@ -275,18 +273,6 @@ def _json(parity: Parity) -> bytes:
 
 def write_files(files: dict[Path, bytes]) -> None:
     """All of `files`, each beside its name first; they get their names when all are complete, in order. Raises `OutputError`."""
-    scratch: dict[Path, str] = {}
-    try:
-        for path, data in files.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, scratch[path] = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.chmod(scratch[path], 0o644)
-        for path in files:
-            os.replace(scratch.pop(path), path)
-    except OSError as exc:
-        raise OutputError(f"{next(iter(files))}: cannot be written ({exc.strerror})") from exc
-    finally:
-        for left in scratch.values():
-            os.unlink(left)
+    for path in files:
+        make_folder(path.parent)
+    fill(*((FilePlace(path, overwrite=True), data) for path, data in files.items()))

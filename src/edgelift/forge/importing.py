@@ -15,16 +15,12 @@ from edgelift.forge.bundles import bundle_checkpoint, bundle_network
 from edgelift.forge.wrapping import import_graph
 from edgelift.io.bundle import MAX_BYTES, Bundle
 from edgelift.nets.detect import UnknownFormError, recognise, tensors_of
-from edgelift.training.checkpoint import Checkpoint
+from edgelift.training.checkpoint import UNREADABLE, Checkpoint
 
 __all__ = ["UNKNOWN_LICENCE", "check_size", "import_checkpoint", "import_onnx", "read_tensors"]
 
 UNKNOWN_LICENCE = "LicenseRef-Unknown"
 """What a bundle states whose weights' licence was not given."""
-
-_UNREADABLE = (
-    OSError, ValueError, LookupError, TypeError, RuntimeError, EOFError, AssertionError, AttributeError
-)  # what torch and safetensors raise for damaged files  # fmt: skip
 
 
 def check_size(path: Path) -> None:
@@ -54,7 +50,7 @@ def read_tensors(path: Path) -> Any:
             f"{path}: it holds more than tensors and plain values: objects whose code would be run; have the state dict "
             "saved by itself"
         ) from exc
-    except _UNREADABLE as exc:
+    except UNREADABLE as exc:
         raise BundleError(
             f"{path}: not a checkpoint ({str(exc).splitlines()[0] if str(exc) else type(exc).__name__})"
         ) from exc

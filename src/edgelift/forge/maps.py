@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelift.evaluate.crops import error_map
-from edgelift.evaluate.files import file_name, make_folder, write_png
+from edgelift.evaluate.files import file_name, write_png
 from edgelift.forge.tiles import Proof
+from edgelift.io.places import make_folder
 
 __all__ = ["WHITE", "Maps"]
 

@@ -12,12 +12,13 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from edgelift.core.errors import BundleError, OutputError, RequestError
+from edgelift.core.errors import BundleError, RequestError
 from edgelift.core.spec import ModelSpec
 from edgelift.forge.compile import checked, one_network
 from edgelift.forge.gate import Parity, measured
 from edgelift.forge.tiles import proofs
 from edgelift.io.bundle import CORE_OUT, Bundle, write_bundle
+from edgelift.io.places import require_free
 from edgelift.runtime.engines.onnxruntime import open_exact
 from edgelift.targets.resize_conv import resize_conv
 from edgelift.targets.rewrites import EXACT, Rewrite, apply
@@ -98,8 +99,7 @@ def _parent(bundle: Bundle, output: Path, variant: str | None, overwrite: bool) 
     """The network to rewrite. Raises `RequestError` and `OutputError` for what cannot be written."""
     if output.suffix != ".onnx":
         raise RequestError(f"{output}: a rewritten network is a bundle; name a file that ends in .onnx")
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output}: exists already; remove it, or say --overwrite (overwrite=True)")
+    require_free(output, overwrite, bundle.source)
     parent = one_network(bundle, variant)
     if parent.spec.bits != "float":
         raise RequestError(f"{parent.spec.name} is {parent.spec.bits}; rewrite its float parent and quantise that")

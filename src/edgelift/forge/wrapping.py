@@ -42,7 +42,7 @@ TO_PLANES, TO_PIXELS = [0, 3, 1, 2], [0, 2, 3, 1]
 SIDES = ((16, 20), (28, 12))
 """Heights and widths that a graph is tried with, times what they must be a multiple of."""
 _FAILED = (
-    ArithmeticError, AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError
+    ArithmeticError, AttributeError, IndexError, KeyError, MemoryError, NotImplementedError, RuntimeError, TypeError, ValueError
 )  # what ONNX's reference raises for graphs that cannot be run  # fmt: skip
 
 
@@ -142,7 +142,7 @@ def _wrapped(model: onnx.ModelProto, ends: _Ends, white: int) -> onnx.ModelProto
     for node in graph.node:
         node.input[:] = [PREFIX + name if name else "" for name in node.input]
         node.output[:] = [PREFIX + name if name else "" for name in node.output]
-        node.name = node.output[0]  # many have none, and some engines want one each
+        node.name = "".join(node.output[:1])  # many have none, and some engines want one each
         node.ClearField("doc_string")
         node.ClearField("metadata_props")
     given, made = PREFIX + ends.given, PREFIX + ends.made

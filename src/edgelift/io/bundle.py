@@ -7,7 +7,6 @@ executed or unpickled while it is read, external files are refused, and everythi
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
@@ -16,9 +15,10 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError
 
-from edgelift.core.errors import BundleError, OutputError, RequestError
+from edgelift.core.errors import BundleError, RequestError
 from edgelift.core.resize import KERNELS
 from edgelift.core.spec import ModelSpec
+from edgelift.io.places import FilePlace, fill, make_folder, require_free
 
 __all__ = [
     "CORE_IN", "CORE_OUT", "IMAGE", "LARGER", "MAX_BYTES", "Bundle", "bundled", "core_out", "find_bundle", "parse_bundle",
@@ -155,25 +155,13 @@ def _check_value(values: Iterable[onnx.ValueInfoProto], name: str) -> None:
 
 def write_bundle(model: onnx.ModelProto, spec: ModelSpec, path: Path, *, overwrite: bool = False) -> Bundle:
     """Put `spec` into `model`, check both, and write `path`: complete or not at all."""
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path}: exists already; remove it, or say --overwrite (overwrite=True)")
+    require_free(path, overwrite)
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, spec.metadata())
     data = model.SerializeToString(deterministic=True)
     bundle = parse_bundle(data, str(path))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.chmod(scratch, 0o644)
-            os.replace(scratch, path)
-        except BaseException:
-            os.unlink(scratch)
-            raise
-    except OSError as exc:
-        raise OutputError(f"{path}: cannot be written ({exc.strerror})") from exc
+    make_folder(path.parent)
+    fill((FilePlace(path, overwrite), data))
     return bundle
 
 

@@ -29,6 +29,8 @@ SAMPLES = ("float32", "uint8", "int8", "int16")
 UNKNOWN_LICENCE = "LicenseRef-Unknown"
 MAX_PLACES = 1 << 26
 """Of a tensor that is followed through reshapes."""
+MAX_FOLLOWED = 1 << 28
+"""Places of all such tensors together, which are all held."""
 SAME = 0
 """The code of padding that keeps the size."""
 ALIKE = {
@@ -191,7 +193,7 @@ class _Walk:
         self._graph = graph
         self._reach: dict[int, _Reach] = {}
         self._turned: dict[int, _Turned] = {}
-        self.macs, self.multiple_of = 0, 1
+        self.macs, self.multiple_of, self._followed = 0, 1, 0
         self.rate: Fraction | None = None
         self.halo: int | None = None
         first = _Reach(Fraction(1))
@@ -259,6 +261,9 @@ class _Walk:
             pixels = turned.pixels.reshape(self._graph.tensors[operator.outputs[0]].shape)
         else:
             pixels = turned.pixels.transpose(self._graph.tensors[operator.inputs[1]].numbers)
+        self._followed += pixels.size
+        if self._followed > MAX_FOLLOWED:
+            raise _UnknownError
         return _Turned(turned.reach, turned.sides, pixels)
 
     def _options(self, operator: Operator, *numbers: int, form: str = "<i", default: int = 0) -> list[int]:

@@ -15,7 +15,8 @@ __all__ = ["CONVERTED", "Metadata", "Timing", "animate", "describe", "metadata_o
 CONVERTED = ("cmyk", "labs", "labq")
 """libvips' names of the colour spaces that become sRGB, so that their ICC profile no longer holds."""
 
-_KEPT = re.compile(r"(icc-profile|exif|xmp|iptc)-data|png-comment-.*|resolution-unit|image-description")
+_KEPT = ("icc-profile-data", "exif-data", "xmp-data", "iptc-data", "resolution-unit", "image-description")
+_TEXT = "png-comment-"
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:=[\"']|>))[2-8]")
 _SILENT, _SILENT_DPI = 1.0, 72 / 25.4
 """What libvips fills in, by format, where a file says no resolution."""
@@ -47,7 +48,7 @@ class Timing:
 
 def metadata_of(image: Image, turned: bool) -> Metadata:
     """What `image` says before its colours are converted; `turned` where its orientation was applied."""
-    fields = {name: image.get(name) for name in image.get_fields() if _KEPT.fullmatch(name)}
+    fields = {name: image.get(name) for name in _kept(image)}
     profile = _profile(fields.pop("icc-profile-data", b""))
     if profile is not None and image.interpretation not in CONVERTED:
         fields["icc-profile-data"] = profile
@@ -56,6 +57,14 @@ def metadata_of(image: Image, turned: bool) -> Metadata:
     kept = tuple((name, image.get_typeof(name), value) for name, value in fields.items())
     silent = image.xres == _SILENT or (abs(image.xres - _SILENT_DPI) < 0.01 and "resolution-unit" not in fields)
     return Metadata(kept, None if silent else (image.xres, image.yres))
+
+
+def _kept(image: Image) -> list[str]:
+    """Names of what is kept of `image`."""
+    try:
+        return [name for name in image.get_fields() if name in _KEPT or name.startswith(_TEXT)]
+    except UnicodeDecodeError:  # PNG calls a text so, and pyvips cannot list them
+        return [name for name in _KEPT if image.get_typeof(name)]
 
 
 def _profile(data: bytes) -> bytes | None:

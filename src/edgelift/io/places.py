@@ -13,7 +13,7 @@ from typing import IO, Protocol
 from edgelift.core.errors import OutputError, RequestError
 from edgelift.io.standard import OUTPUT, STANDARD, output_name
 
-__all__ = ["FilePlace", "Place", "StandardOutput", "fill", "place_for"]
+__all__ = ["FilePlace", "Place", "StandardOutput", "fill", "make_folder", "place_for", "require_free", "require_place"]
 
 _CHUNK = 1 << 20
 
@@ -59,7 +59,7 @@ class FilePlace:
             os.fsync(self._file)
             os.close(self._file)
             self._file = -1
-            _require_absent(self._path, self._overwrite)  # it may have appeared meanwhile
+            require_free(self._path, self._overwrite)  # it may have appeared meanwhile
             os.replace(self._temporary, self._path)
         except OSError as exc:
             raise _failed(self.name, exc) from exc
@@ -120,32 +120,54 @@ def place_for(path: Path, source: os.stat_result | None, overwrite: bool) -> Pla
         if os.isatty(OUTPUT):
             raise RequestError("standard output is a terminal; send it to a file or a program, or name a file")
         return StandardOutput()
-    folder = path.parent
-    if not folder.is_dir():
-        raise OutputError(f"{path}: the folder {folder} does not exist; create it first")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"{path}: the folder {folder} cannot be written to; choose another or change its permissions")
-    if source is not None and path.exists() and os.path.samestat(path.stat(), source):
+    require_place(path)
+    if source is not None and os.path.exists(path) and os.path.samestat(path.stat(), source):
         raise OutputError(f"{path}: is the picture being read, which is never overwritten; choose another name")
-    if path.is_dir():
-        raise OutputError(f"{path}: is a folder; name a file")
-    _require_absent(path, overwrite)
+    require_free(path, overwrite)
     return FilePlace(path, overwrite)
 
 
-def fill(place: Place, data: bytes) -> None:
-    """Make `data` the whole of what is at `place`. Raises `OutputError`."""
+def require_place(path: Path) -> None:
+    """Raise `OutputError` where no file can be at `path`: to be asked before long work."""
+    folder = path.parent
+    if not os.path.isdir(folder):  # unlike `Path.is_dir`, no error for a name that no file can have
+        raise OutputError(f"{path}: the folder {folder} does not exist; create it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{path}: the folder {folder} cannot be written to; choose another or change its permissions")
+    if os.path.isdir(path):
+        raise OutputError(f"{path}: is a folder; name a file")
+    if os.path.exists(path) and not os.path.isfile(path):  # a device or pipe, which must not be replaced
+        raise OutputError(f"{path}: is not a regular file; name one, or - for standard output")
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder `path` and those above it. Raises `OutputError`."""
     try:
-        with os.fdopen(os.dup(place.open()), "wb") as file:
-            file.write(data)
-        place.keep()
+        path.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
-        raise _failed(place.name, exc) from exc
+        raise OutputError(f"{path}: the folder cannot be made ({exc.strerror}); choose another") from exc
+
+
+def fill(*contents: tuple[Place, bytes]) -> None:
+    """Make the bytes the whole of what is at each place; all are complete before the first is kept. Raises `OutputError`."""
+    try:
+        for place, data in contents:
+            try:
+                with os.fdopen(os.dup(place.open()), "wb") as file:
+                    file.write(data)
+            except OSError as exc:
+                raise _failed(place.name, exc) from exc
+        for place, _ in contents:
+            place.keep()
     finally:
-        place.close()
+        for place, _ in contents:
+            place.close()
 
 
-def _require_absent(path: Path, overwrite: bool) -> None:
+def require_free(path: Path, overwrite: bool, *sources: str | Path) -> None:
+    """Raise `OutputError` where `path` exists, unless `overwrite` is set, or is one of `sources`, files that are read."""
+    if any(os.path.exists(path) and os.path.exists(source) and os.path.samefile(path, source) for source in sources):
+        raise OutputError(f"{path}: is the file being read, which is never overwritten; choose another name")
     if not overwrite and os.path.lexists(path):
         raise OutputError(f"{path}: exists already; choose another name, or say --overwrite (overwrite=True)")
 

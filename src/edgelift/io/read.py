@@ -25,6 +25,7 @@ from edgelift.io.depth import widen
 from edgelift.io.formats import FORMATS, PictureFormat, format_of_bytes
 from edgelift.io.gif import is_whole_gif
 from edgelift.io.metadata import CONVERTED, Metadata, Timing, metadata_of, timing_of
+from edgelift.io.png import colours_of_png
 from edgelift.io.standard import HEAD_BYTES, STANDARD, input_name, standard_input
 from edgelift.io.strips import Rows, Strip, with_hidden_filled
 from edgelift.io.vips import Image, call, vips_errors
@@ -177,7 +178,7 @@ def _open(path: Path, file: FileIO, max_pixels: int, animated: bool) -> PictureR
     kind = _identify(name, file)
     if kind.name == "GIF" and not is_whole_gif(file):
         raise InputError(f"{name}: cannot be decoded, as it is damaged or cut short; get an intact copy")
-    image = _load(file, kind, "sequential")
+    image = _with_colours(name, file, kind, _load(file, kind, "sequential"))
     frames = _field(image, "n-pages", 1)
     _require_room(name, image.height, image.width, frames, max_pixels)
     if frames > 1 and not (animated and kind.animated):
@@ -189,7 +190,7 @@ def _open(path: Path, file: FileIO, max_pixels: int, animated: bool) -> PictureR
 def _still(name: str, file: FileIO, kind: PictureFormat, image: Image) -> _Decoded:
     orientation = _field(image, "orientation", 1)
     if orientation in range(3, 9) or kind.name == "GIF":  # 2 mirrors each row and can stream
-        image = _load(file, kind, "random")
+        image = _with_colours(name, file, kind, _load(file, kind, "random"))
     if kind.name == "GIF" and image.bands == 4 and image[3].min() == 255:
         image = image[:3]  # most GIFs name a transparent colour and not all of them use it
     turned = orientation in range(2, 9)
@@ -235,6 +236,19 @@ def _load(file: FileIO, kind: PictureFormat, access: str, **options: Any) -> Ima
     file.seek(0)
     source = pyvips.Source.new_from_descriptor(file.fileno())  # which duplicates the descriptor
     return call(kind.loader, source, access=access, fail_on="error", **options)
+
+
+def _with_colours(name: str, file: FileIO, kind: PictureFormat, image: Image) -> Image:
+    """`image` with a profile for what else its file says of its colours."""
+    if kind.name != "PNG":
+        return image
+    file.seek(0)
+    profile = colours_of_png(name, file.read(HEAD_BYTES), image.bands < 3)
+    if profile is None:
+        return image
+    image = image.copy()
+    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    return image
 
 
 def _field(image: Image, name: str, default: int) -> int:

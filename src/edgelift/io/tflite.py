@@ -23,6 +23,8 @@ MAX_NUMBERS = 64
 """Bytes of short lists of integers."""
 MAX_PLACES = 1 << 20
 """Scales of one tensor, inputs of one operator."""
+MAX_TOTAL = 1 << 23
+"""Entries of all lists together: a small file may state one long list for each of its operators."""
 
 MODEL_CODES, MODEL_GRAPHS, MODEL_BUFFERS, MODEL_METADATA = 1, 2, 4, 6
 METADATA_NAME, METADATA_BUFFER = 0, 1
@@ -52,8 +54,9 @@ KINDS = {
 class Table:
     """A table of a flatbuffer, read without its schema. Positions beyond the file raise `struct.error`."""
 
-    def __init__(self, data: bytes, at: int) -> None:
+    def __init__(self, data: bytes, at: int, read: list[int] | None = None) -> None:
         self._data, self._at = data, at
+        self._read = [0] if read is None else read  # entries so far, in all tables of the file
         self._rows = at - self._number("<i", at)
 
     def _number(self, form: str, at: int) -> Any:
@@ -93,6 +96,12 @@ class Table:
             raise BundleError(f"a list of {count} entries; at most {most} are read")
         return at + 4, count
 
+    def _counted(self, count: int) -> None:
+        """Raise `BundleError` where so many entries more are too many."""
+        self._read[0] += count
+        if self._read[0] > MAX_TOTAL:
+            raise BundleError(f"lists of more than {MAX_TOTAL} entries together")
+
     def content(self, number: int, most: int) -> bytes:
         """Text or bytes of at most that length."""
         at = self._field(number)
@@ -102,23 +111,26 @@ class Table:
         size = self._number("<I", at)
         if size > most or at + 4 + size > len(self._data):
             raise BundleError(f"an entry of {size} bytes; at most {most} are read")
+        self._counted(size)
         return self._data[at + 4 : at + 4 + size]
 
     def numbers(self, number: int, form: str, most: int) -> tuple[Any, ...]:
         """A list of numbers of at most that length; `form` is one letter of `struct`."""
         at, count = self._list(number, most)
+        self._counted(count)
         return struct.unpack_from(f"<{count}{form}", self._data, at) if count else ()
 
     def table(self, number: int) -> Table | None:
         """A table inside this one."""
         at = self._field(number)
-        return Table(self._data, at + self._number("<I", at)) if at else None
+        return Table(self._data, at + self._number("<I", at), self._read) if at else None
 
     def tables(self, number: int, most: int) -> list[Table]:
         """A list of tables of at most that length."""
         at, count = self._list(number, most)
+        self._counted(count)
         places = range(at, at + 4 * count, 4)
-        return [Table(self._data, place + self._number("<I", place)) for place in places]
+        return [Table(self._data, place + self._number("<I", place), self._read) for place in places]
 
 
 @dataclass(frozen=True)

@@ -35,10 +35,9 @@ def tensors_of(content: Any) -> dict[str, Tensor]:
     Raises `BundleError` where there is none, or too much, or a tensor is not made of finite numbers.
     """
     inner = content
-    while isinstance(inner, Mapping) and (
-        wrapper := next((w for w in WRAPPERS if isinstance(inner.get(w), Mapping)), "")
-    ):
-        inner = inner[wrapper]
+    for _ in WRAPPERS:  # a hostile file may wrap a mapping in itself
+        if isinstance(inner, Mapping):
+            inner = next((inner[w] for w in WRAPPERS if isinstance(inner.get(w), Mapping)), inner)
     if not isinstance(inner, Mapping) or not inner or not all(isinstance(v, Tensor) for v in inner.values()):
         what = f"a {type(content).__name__}" if not isinstance(inner, Mapping) else f"keys such as {_some(inner)}"
         raise BundleError(f"no weights in it: a mapping of names to tensors is expected, there is {what}")

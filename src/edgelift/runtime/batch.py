@@ -11,6 +11,7 @@ from typing import Any
 
 from edgelift.core.errors import EdgeliftError, InputError
 from edgelift.io.pictures import STANDARD
+from edgelift.io.places import make_folder
 from edgelift.runtime.files import Job, Result, Upscaling, upscale_file
 from edgelift.runtime.suited import SuitedUpscaler
 
@@ -46,7 +47,7 @@ def clear_leftovers(jobs: Sequence[Job]) -> int:
     """Remove the hidden files that a killed run left beside the targets of `jobs`; how many they were."""
     count = 0
     for folder in {job.target.parent for job in jobs if job.target != STANDARD}:
-        for leftover in folder.glob(".*.edgelift-*.tmp") if folder.is_dir() else ():
+        for leftover in folder.glob(".*.edgelift-*.tmp") if os.path.isdir(folder) else ():
             leftover.unlink(missing_ok=True)
             count += 1
     return count
@@ -79,16 +80,17 @@ def run_jobs(
 
         if stop.is_set():
             raise _Stopped
-        if resume and job.target != STANDARD and job.target.exists():
+        if resume and job.target != STANDARD and os.path.exists(job.target):
             shares[number] = 1.0
             return Outcome(number, job, skipped=True)
         try:
-            job.target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(job.target.parent)
             return Outcome(number, job, upscale_file(upscaler, job, report=progress, **options))
         except EdgeliftError as exc:
             shares[number] = 1.0
             return Outcome(number, job, error=exc)
         except OSError as exc:
+            shares[number] = 1.0
             return Outcome(number, job, error=InputError(f"{job.source}: {exc.strerror or exc}"))
 
     waiting = iter(enumerate(jobs))

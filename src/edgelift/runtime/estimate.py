@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -264,7 +265,7 @@ def require_disk(
             with open_picture(job.source, max_pixels=max_pixels, animated=True) as reader:
                 facts, kind = facts_of(reader), format_of_suffix(job.target, format)
             size = typical_bytes(raw_bytes(upscaler, facts), kind, quality, facts.dtype, lossless=lossless)
-            folder = next(path for path in job.target.absolute().parents if path.is_dir())
+            folder = next(path for path in job.target.absolute().parents if os.path.isdir(path))
             needed[folder] = needed.get(folder, 0) + size
     for folder, size in _by_disk(needed).items():
         if size > (there := free(folder)):

@@ -134,21 +134,22 @@ def jobs(
     One picture may come from standard input, and go to standard output, as `-`.
 
     In a folder a result is called as its source, plus `suffix` with `scale` in it, plus the extension of `format` (png
-    where none is given); subfolders are kept. Raises `InputError` for what does not exist or holds no pictures,
-    `RequestError` where two results would have one name.
+    where none is given); subfolders are kept. Where results go into the folder that their sources are in, what has the name
+    of a result is none of the sources. Raises `InputError` for what does not exist or holds no pictures, `RequestError`
+    where two results would have one name or one that of a picture that is named.
     """
-    if missing := [p for p in inputs if p != STANDARD and not p.exists()]:
+    if missing := [p for p in inputs if p != STANDARD and not os.path.exists(p)]:
         raise InputError(f"{missing[0]}: no such file or folder")
     if STANDARD in (*inputs, output):
         return [_piped(inputs, output, format)]
-    to_folder = len(inputs) > 1 or inputs[0].is_dir() or output.is_dir()
+    to_folder = len(inputs) > 1 or inputs[0].is_dir() or os.path.isdir(output)
     if not to_folder:
         return [Job(inputs[0], output)]
-    if output.exists() and not output.is_dir():
+    if os.path.exists(output) and not output.is_dir():
         raise OutputError(f"{output}: is a file; several pictures need a folder to go to")
     try:
         ending = suffix.format(scale=scale)
-    except (KeyError, IndexError, ValueError) as exc:
+    except (LookupError, ValueError, AttributeError) as exc:
         raise RequestError(f"the suffix {suffix!r} may hold {{scale}} and no other braces") from exc
     extension = "." + (format or "png").lstrip(".").lower()
     made = [
@@ -158,7 +159,7 @@ def jobs(
         for path in paths
     ]
     _refuse_twins(made)
-    return made
+    return _without_results(made, inputs)
 
 
 def _piped(inputs: Sequence[Path], output: Path, format: str | None) -> Job:
@@ -166,9 +167,23 @@ def _piped(inputs: Sequence[Path], output: Path, format: str | None) -> Job:
         raise RequestError("- stands for one picture; name files or folders for several")
     if output == STANDARD:
         format_of_suffix(output, format)
-    elif output.is_dir():
+    elif os.path.isdir(output):
         raise RequestError(f"{output}: is a folder, and what comes from standard input has no name there; name a file")
     return Job(inputs[0], output)
+
+
+def _without_results(made: list[Job], named: Sequence[Path]) -> list[Job]:
+    """The jobs but for those whose sources are results of others, of an earlier run into the same folder."""
+    becomes = {os.path.realpath(job.target): job for job in made}
+    kept = []
+    for job in made:
+        other = becomes.get(os.path.realpath(job.source), job)
+        if other is job:
+            kept.append(job)
+        elif job.source in named:
+            both = f"{job.source} is to be read, and {other.source} would become it"
+            raise RequestError(f"{both}; leave it out, or choose another folder or --suffix")
+    return kept
 
 
 def _refuse_twins(made: Iterable[Job]) -> None:

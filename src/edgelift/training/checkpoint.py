@@ -9,6 +9,7 @@ import json
 import os
 import pickle
 import struct
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from edgelift.core.errors import TrainingError
+from edgelift.core.errors import OutputError, TrainingError
 from edgelift.nets import zoo
 from edgelift.nets.network import Network
 from edgelift.training.quantised import float_weights
 
-__all__ = ["Checkpoint", "network_of"]
+__all__ = ["UNREADABLE", "Checkpoint", "network_of"]
 
-_UNREADABLE = (
-    OSError, ValueError, LookupError, TypeError, RuntimeError, EOFError, AssertionError, struct.error, pickle.UnpicklingError
-)  # what torch and json raise for damaged files, found by fuzzing  # fmt: skip
+UNREADABLE = (
+    OSError, ValueError, LookupError, TypeError, RuntimeError, EOFError, AssertionError, AttributeError, ArithmeticError,
+    struct.error, pickle.UnpicklingError,
+)  # fmt: skip
+"""What torch, safetensors and json raise for damaged files, found by fuzzing."""
 
 
 @dataclass
@@ -40,15 +43,20 @@ class Checkpoint:
     """What resuming needs beside: raw weights and the optimiser's state; empty in a finished checkpoint."""
 
     def save(self, path: Path) -> None:
-        """Write `path` (.pt) and its .json, each to a temporary name first, the tensors last."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        """Write `path` (.pt) and its .json, each to a temporary name first, the tensors last. Raises `OutputError`."""
         facts = path.with_suffix(".json")
-        scratch = facts.with_suffix(".json.tmp")
-        scratch.write_text(json.dumps(self.meta, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        tensors = path.with_suffix(".pt.tmp")
-        torch.save({"weights": self.weights, "state": self.state, "step": self.meta["step"]}, tensors)
-        os.replace(scratch, facts)
-        os.replace(tensors, path)
+        scratch, tensors = facts.with_suffix(".json.tmp"), path.with_suffix(".pt.tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            scratch.write_text(json.dumps(self.meta, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            torch.save({"weights": self.weights, "state": self.state, "step": self.meta["step"]}, tensors)
+            os.replace(scratch, facts)
+            os.replace(tensors, path)
+        except (OSError, RuntimeError) as exc:  # the latter is torch's for a full disk
+            for left in (scratch, tensors):
+                with suppress(OSError):
+                    left.unlink()
+            raise OutputError(f"{path}: cannot be written ({exc}); check the folder and the disk's space") from exc
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
@@ -59,7 +67,7 @@ class Checkpoint:
             if tensors["step"] != meta["step"]:  # killed between the two renames
                 meta["step"] = tensors["step"]
             return cls(tensors["weights"], meta, tensors["state"])
-        except _UNREADABLE as exc:
+        except UNREADABLE as exc:
             raise TrainingError(f"{path}: not a checkpoint that edgelift wrote ({exc})") from exc
 
 
