@@ -121,6 +121,10 @@ class SizedUpscaler:
         chain = passes(max(size[0] / height, size[1] / width), self._scales) if self._scales else ()
         return [self._network(scale) for scale in chain]
 
+    def name_for(self, height: int, width: int) -> str:
+        """Of the networks that run for a picture of that size; of the interpolation where none does."""
+        return ", ".join(network.name for network in self.networks(height, width)) or self._kernel
+
     def _network(self, scale: int) -> Upscaler:
         if scale not in self._networks:
             self._networks[scale] = Upscaler(None, scale=scale, **self._options)
