@@ -14,7 +14,7 @@ from edgelift.runtime import upscaler as module
 from edgelift.runtime.batch import run_jobs
 from edgelift.runtime.engines.fake import FakeEngine
 from edgelift.runtime.estimate import estimate_file
-from edgelift.runtime.files import Job
+from edgelift.runtime.files import Job, upscale_file
 from edgelift.runtime.named import open_named, scale_of_named
 from edgelift.runtime.sizes import Goal
 from edgelift.runtime.suited import SuitedUpscaler
@@ -47,6 +47,17 @@ def test_noise_asks_for_a_network_that_removes_it(tmp_path: Path) -> None:
         assert noisy is upscaler.for_array(_shaded(2, 25))[0]
         assert noisy is not clean
         assert upscaler(_shaded(2, 25)).shape == (360, 480, 3)
+
+
+@pytest.mark.parametrize(
+    ("goal", "names"), [(Goal(1.7), "abpn-x2"), (Goal(7), "abpn-x4, abpn-x2"), (Goal(width=60), "bicubic")]
+)
+def test_other_sizes_name_the_networks_too(tmp_path: Path, goal: Goal, names: str) -> None:
+    Image.fromarray(_shaded(0, 0)).save(tmp_path / "a.png")
+    with SuitedUpscaler(goal) as upscaler:
+        result = upscale_file(upscaler, Job(tmp_path / "a.png", tmp_path / "b.png"))
+    assert result.taken is not None
+    assert result.taken.model == names
 
 
 def test_denoise_that_is_given_is_taken() -> None:

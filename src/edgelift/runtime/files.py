@@ -26,6 +26,7 @@ from edgelift.runtime.anytime.account import Account
 from edgelift.runtime.anytime.run import Terms
 from edgelift.runtime.pipeline import Report
 from edgelift.runtime.rows import CallbackTarget, Rows, Source, Target
+from edgelift.runtime.sizes import SizedUpscaler
 from edgelift.runtime.suited import SuitedUpscaler, Taken
 from edgelift.tiling.routes import Routes
 
@@ -237,6 +238,8 @@ def upscale_file(
         source = _PictureSource(reader)
         size_in = (reader.height, reader.width)
         size_out = upscaler.size(*size_in)
+        if taken is not None and isinstance(upscaler, SizedUpscaler):  # whose networks depend on the size
+            taken = replace(taken, model=upscaler.name_for(*size_in))
         with create_picture(job.target, *size_out, reader, format=format, overwrite=overwrite, **options) as writer:
 
             def take(strip: Rows) -> None:

@@ -53,8 +53,8 @@ class EdgeTable:
         )
         if not good:
             raise BundleError(
-                "the table of edge scores needs a known score, 2 or more rising bins and one error above 0 for each "
-                "variant and bin"
+                "the table of edge scores needs a known score, 2 or more rising bins and one error of at least 0 for "
+                "each variant and bin"
             )
 
     def predict(self, scores: EdgeScores) -> Floats:
