@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +85,7 @@ class SizedUpscaler:
         self.name = (str(model) if model is not None else "bundled networks") + "+tta" * bool(options.get("tta"))
         """The network's name, or what stands for several."""
         self._networks: dict[int, Upscaler] = {}
+        self._lock = threading.Lock()
         self._scales = tuple(DEFAULTS if options.get("budget") is None else ANYTIME)
         self._kernel = str(model) if model in KERNELS else REDUCTION
         self.spec = None
@@ -121,9 +123,10 @@ class SizedUpscaler:
         return [self._network(scale) for scale in chain]
 
     def _network(self, scale: int) -> Upscaler:
-        if scale not in self._networks:
-            self._networks[scale] = Upscaler(None, scale=scale, **self._options)
-        return self._networks[scale]
+        with self._lock:  # several pictures at once share the networks
+            if scale not in self._networks:
+                self._networks[scale] = Upscaler(None, scale=scale, **self._options)
+            return self._networks[scale]
 
     def run(
         self, source: Source, target: Target, report: Report = lambda done: None, terms: Terms = NOW
