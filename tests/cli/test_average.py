@@ -47,5 +47,7 @@ def test_wrong_requests(edgelift, tmp_path: Path) -> None:
     (tmp_path / "notes.json").write_text("mine")
     assert edgelift("average", one, two, "-o", tmp_path / "notes.pt").code == 4
     assert (tmp_path / "notes.json").read_text() == "mine"
-    assert edgelift("export", one, "-o", one, "--overwrite").code == 4
+    assert edgelift("export", one, "-o", one, "--overwrite").code == 2
+    said = edgelift("export", one, "-o", tmp_path / "m.tflite")
+    assert (said.code, "a bundle's name ends in .onnx" in said.err) == (2, True)
     assert edgelift("average", one, tmp_path / "absent.pt", "-o", tmp_path / "m.pt").code == 8

@@ -239,7 +239,7 @@ def test_check_rewrites(edgelift: Any, plain_bundle: Path, tmp_path: Path) -> No
         (("--rewrite",), 2, "--rewrite and -o FILE.onnx belong together"),
         (("-o", "x.onnx"), 2, "--rewrite and -o FILE.onnx belong together"),
         (("--target", "onnx-coreml", "--rewrite", "-o", "x.onnx"), 2, "no exact rewrite helps on onnx-coreml"),
-        (("--target", "onnx-nnapi", "--rewrite", "-o", "x.tflite"), 2, "name a file that ends in .onnx"),
+        (("--target", "onnx-nnapi", "--rewrite", "-o", "x.tflite"), 2, "x.tflite: a bundle's name ends in .onnx"),
         (
             ("--target", "litert-gpu", "--rewrite", "-o", "MODEL"),
             4,

@@ -22,6 +22,13 @@ def test_no_words_are_a_question_for_help(edgelift) -> None:
     assert edgelift("toolchain").err == "edgelift: Missing command; see edgelift --help\n"
 
 
+def test_a_name_that_no_file_can_have_is_an_error_of_one_line(edgelift, tmp_path: Path) -> None:
+    long = tmp_path / ("n" * 300)
+    for words in (("niqe", long), ("evaluate", "bicubic", "-s", 2, "--hr", long), ("degrade", long, "-o", tmp_path)):
+        said = edgelift(*words)
+        assert (said.code, "File name too long" in said.err) == (2, True)
+
+
 def test_help_names_every_command(edgelift) -> None:
     said = edgelift("--help")
     assert said.code == 0

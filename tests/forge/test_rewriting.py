@@ -104,7 +104,7 @@ def test_what_is_refused(hard: Bundle, plain_bundle: Path, tmp_path: Path) -> No
     there.write_bytes(b"mine")
     with pytest.raises(OutputError, match="exists already"):
         rewrite_bundle(hard, ["onnx-nnapi"], there)
-    with pytest.raises(RequestError, match=r"name a file that ends in \.onnx"):
+    with pytest.raises(RequestError, match=r"a bundle's name ends in \.onnx"):
         rewrite_bundle(hard, ["onnx-nnapi"], tmp_path / "a.tflite")
     with pytest.raises(RequestError, match="no exact rewrite helps on onnx-coreml; nothing is written"):
         rewrite_bundle(read_bundle(plain_bundle), ["onnx-coreml"], tmp_path / "a.onnx")

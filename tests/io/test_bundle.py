@@ -495,10 +495,10 @@ def test_a_place_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> No
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OutputError, match="the folder cannot be made"):
         write_bundle(_model(), ModelSpec(**FACTS), tmp_path / "file" / "small.onnx")
-    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder.onnx").mkdir()
     with pytest.raises(OutputError, match="cannot be written"):
-        write_bundle(_model(), ModelSpec(**FACTS), tmp_path / "folder", overwrite=True)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
+        write_bundle(_model(), ModelSpec(**FACTS), tmp_path / "folder.onnx", overwrite=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder.onnx"]
 
 
 # -- bundled networks

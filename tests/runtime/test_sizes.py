@@ -35,6 +35,21 @@ def noise(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
 
 
+def test_pictures_at_once_share_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    def slow(model: None, *, scale: int, **options: Any) -> Upscaler:
+        time.sleep(0.05)
+        made.append(scale)
+        return Upscaler(model, scale=scale, **options)
+
+    monkeypatch.setattr(sizes, "Upscaler", slow)
+    with SizedUpscaler(Goal(width=30)) as upscaler, ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(upscaler, [noise(10, 12)] * 4))
+    assert made == [3]
+    assert {result.shape for result in results} == {(25, 30, 3)}
+
+
 @pytest.mark.parametrize(
     ("factor", "chain"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import signal
 import sys
 from collections.abc import Sequence
@@ -110,6 +111,10 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as exc:
+        if exc.errno != errno.ENAMETOOLONG:
+            raise
+        return _fail(f"{exc.filename}: {exc.strerror}; no file can be called so", 2)
     return code if isinstance(code, int) else 0
 
 

@@ -27,12 +27,12 @@ def export(
     from edgelift.core.errors import RequestError
     from edgelift.core.spec import CONTENTS
     from edgelift.forge.bundles import bundle_checkpoint
-    from edgelift.io.places import require_free
+    from edgelift.io.bundle import require_bundle_place
     from edgelift.training.checkpoint import Checkpoint
 
     if content is not None and content not in CONTENTS:
         raise RequestError(f"--content is {', '.join(CONTENTS)}; got {content!r}")
-    require_free(output, overwrite, checkpoint)
+    require_bundle_place(output, overwrite, checkpoint)
     loaded = Checkpoint.load(checkpoint)
     bundle = bundle_checkpoint(loaded, output, licence=licence, content=content, overwrite=overwrite)
     spec = bundle.spec

@@ -18,8 +18,7 @@ from edgelift.evaluate.profile.synthetic import scene
 from edgelift.forge.bundles import bundle_checkpoint, bundle_network, network_from
 from edgelift.forge.gate import Parity, enlarge, in_turn, measured
 from edgelift.forge.tiles import proofs
-from edgelift.io.bundle import Bundle, find_bundle, read_bundle
-from edgelift.io.places import require_free
+from edgelift.io.bundle import Bundle, find_bundle, read_bundle, require_bundle_place
 from edgelift.nets import zoo
 from edgelift.nets.network import Network
 from edgelift.nets.supernet import Slimmable
@@ -103,7 +102,7 @@ def prune(
     Raises `RequestError` for networks that cannot be narrowed so far, `OutputError` where `path` exists, and what reading
     models, training and exporting raise.
     """  # fmt: skip
-    require_free(path, overwrite, model)
+    require_bundle_place(path, overwrite, model)
     network, recipe = _trained(model)
     start = run / "start.pt"
     begun = {"model": os.path.basename(model), **dataclasses.asdict(wish), "size": list(wish.size)}

@@ -17,8 +17,7 @@ from edgelift.core.spec import ModelSpec
 from edgelift.forge.compile import checked, one_network
 from edgelift.forge.gate import Parity, measured
 from edgelift.forge.tiles import proofs
-from edgelift.io.bundle import CORE_OUT, Bundle, write_bundle
-from edgelift.io.places import require_free
+from edgelift.io.bundle import CORE_OUT, Bundle, require_bundle_place, write_bundle
 from edgelift.runtime.engines.onnxruntime import open_exact
 from edgelift.targets.resize_conv import resize_conv
 from edgelift.targets.rewrites import EXACT, Rewrite, apply
@@ -97,9 +96,7 @@ def approximate_bundle(
 
 def _parent(bundle: Bundle, output: Path, variant: str | None, overwrite: bool) -> Bundle:
     """The network to rewrite. Raises `RequestError` and `OutputError` for what cannot be written."""
-    if output.suffix != ".onnx":
-        raise RequestError(f"{output}: a rewritten network is a bundle; name a file that ends in .onnx")
-    require_free(output, overwrite, bundle.source)
+    require_bundle_place(output, overwrite, bundle.source)
     parent = one_network(bundle, variant)
     if parent.spec.bits != "float":
         raise RequestError(f"{parent.spec.name} is {parent.spec.bits}; rewrite its float parent and quantise that")

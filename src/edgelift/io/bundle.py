@@ -22,7 +22,7 @@ from edgelift.io.places import FilePlace, fill, make_folder, require_free
 
 __all__ = [
     "CORE_IN", "CORE_OUT", "IMAGE", "LARGER", "MAX_BYTES", "Bundle", "bundled", "core_out", "find_bundle", "parse_bundle",
-    "read_bundle", "write_bundle",
+    "read_bundle", "require_bundle_place", "write_bundle",
 ]  # fmt: skip
 
 MAX_BYTES = 1 << 30
@@ -153,9 +153,16 @@ def _check_value(values: Iterable[onnx.ValueInfoProto], name: str) -> None:
         raise BundleError(f"{name!r} must be uint8 with the shape (batch, height, width, 3), the first three free")
 
 
+def require_bundle_place(path: Path, overwrite: bool, *sources: str | Path) -> None:
+    """Raise `RequestError` where `path` has no name for a bundle, and `OutputError` as `places.require_free` does."""
+    if path.suffix != ".onnx":
+        raise RequestError(f"{path}: a bundle's name ends in .onnx")
+    require_free(path, overwrite, *sources)
+
+
 def write_bundle(model: onnx.ModelProto, spec: ModelSpec, path: Path, *, overwrite: bool = False) -> Bundle:
-    """Put `spec` into `model`, check both, and write `path`: complete or not at all."""
-    require_free(path, overwrite)
+    """Put `spec` into `model`, check both, and write `path`: complete or not at all. Raises as `require_bundle_place` too."""
+    require_bundle_place(path, overwrite)
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, spec.metadata())
     data = model.SerializeToString(deterministic=True)

@@ -128,7 +128,7 @@ class SizedUpscaler:
         return ", ".join(network.name for network in self.networks(height, width)) or self._kernel
 
     def _network(self, scale: int) -> Upscaler:
-        with self._lock:  # several pictures may ask at once
+        with self._lock:  # several pictures at once share the networks
             if scale not in self._networks:
                 self._networks[scale] = Upscaler(None, scale=scale, **self._options)
             return self._networks[scale]
