@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from edgelift.core.errors import RequestError
 from edgelift.core.resize import resize
-from edgelift.io.bundle import Bundle, bundled
+from edgelift.io.bundle import bundled
 from edgelift.runtime import sizes, upscaler
 from edgelift.runtime.engines.fake import FakeEngine
 from edgelift.runtime.sizes import Goal, SizedUpscaler, open_upscaler, passes
@@ -135,21 +135,6 @@ def test_a_named_network_is_opened_once(monkeypatch: pytest.MonkeyPatch, options
     monkeypatch.setattr(upscaler, "open_engine", lambda b, *rest: opened.append(b.spec.name) or whole(b, *rest))
     with open_upscaler(goal=Goal(scale=scale), **options):
         assert len(opened) == len(options.get("blend", "one").split(","))
-
-
-def test_pictures_at_once_share_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[str] = []
-    whole = upscaler.open_engine
-
-    def slow(bundle: Bundle, *rest: Any) -> FakeEngine:
-        opened.append(bundle.spec.name)
-        time.sleep(0.1)  # long enough for the others to ask as well
-        return whole(bundle, *rest)
-
-    monkeypatch.setattr(upscaler, "open_engine", slow)
-    with SizedUpscaler(Goal(scale=1.7)) as sized, ThreadPoolExecutor(3) as pool:
-        list(pool.map(sized, [noise(9, 9)] * 3))
-    assert len(opened) == 1
 
 
 def test_sixteen_bits_stay_sixteen() -> None:
