@@ -397,6 +397,7 @@ def _check_places(beside: dict[str, Path | None], work: list[Job]) -> None:
     from edgelift.evaluate.files import check_place
 
     taken = {os.path.realpath(path): "a picture of this run" for job in work for path in (job.source, job.target)}
+    made = {parent for job in work for parent in job.target.absolute().parents}  # folders that there will be
     for option, path in beside.items():
         if path is None:
             continue
@@ -404,7 +405,8 @@ def _check_places(beside: dict[str, Path | None], work: list[Job]) -> None:
         if place in taken:
             raise RequestError(f"{option} {path}: is the name of {taken[place]}; give another")
         taken[place] = f"what {option} writes"
-        if path.is_dir() or not path.exists():  # /dev/stdout is there, and has no folder to check
+        coming = path.absolute().parent in made and not path.parent.exists()
+        if path.is_dir() or not (path.exists() or coming):  # /dev/stdout is there, and has no folder to check
             check_place(path)
 
 
