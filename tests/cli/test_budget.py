@@ -180,6 +180,14 @@ def test_files_beside_the_result_harm_nothing(edgelift, photo: Path, tmp_path: P
     assert not out.exists()
 
 
+@ENGINE
+def test_files_beside_the_result_may_lie_in_a_folder_that_it_makes(edgelift, photo: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    words = ("--budget", "auto", "--json", new / "report.json", "--map", new / "map.png")
+    assert edgelift("upscale", photo, "-o", new / "deep" / "out.png", *words).code == 0
+    assert {path.name for path in new.iterdir()} == {"deep", "report.json", "map.png"}
+
+
 @pytest.mark.parametrize(
     "text", ["", "{}", "[]", "[" * 10**5, '{"pictures": []}', '{"pictures": [{"input": "a", "budget": {}}]}']
 )

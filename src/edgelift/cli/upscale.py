@@ -397,6 +397,7 @@ def _check_places(beside: dict[str, Path | None], work: list[Job]) -> None:
     from edgelift.io.places import require_place
 
     taken = {os.path.realpath(path): "a picture of this run" for job in work for path in (job.source, job.target)}
+    made = {parent for job in work for parent in job.target.absolute().parents}  # folders that there will be
     for option, path in beside.items():
         if path is None:
             continue
@@ -404,7 +405,8 @@ def _check_places(beside: dict[str, Path | None], work: list[Job]) -> None:
         if place in taken:
             raise RequestError(f"{option} {path}: is the name of {taken[place]}; give another")
         taken[place] = f"what {option} writes"
-        require_place(path)
+        if path.parent.exists() or path.absolute().parent not in made:
+            require_place(path)
 
 
 def _write(path: Path, facts: dict[str, Any]) -> None:
