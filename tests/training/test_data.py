@@ -17,6 +17,7 @@ from edgelift.core.errors import TrainingError
 from edgelift.core.resize import resize
 from edgelift.training.data import Pair, Patches, load_pairs, mean_gradient
 from edgelift.training.pictures import find_pictures, split
+from edgelift.training.recipe import recipe_from
 
 
 def _save(path: Path, height: int = 30, width: int = 40, mode: str = "RGB", seed: int = 0) -> Path:
@@ -289,6 +290,15 @@ def test_a_folder_gives_its_share_of_the_patches() -> None:
     assert patches.share.tolist() == pytest.approx([0.25 * large, 0.25 * (1 - large), 0.2, 0.2, 0.35])
     taken = np.bincount([place.number for step in range(40) for place in patches.places(step)], minlength=5) / (40 * 64)
     assert taken == pytest.approx(patches.share, abs=0.03)
+
+
+def test_shares_whose_sum_is_one_but_for_rounding() -> None:
+    shares = {"a": 0.05, "b": 0.65, "c": 0.2, "d": 0.1}
+    assert sum(shares.values()) > 1
+    plain = {"name": "x", "network": {"architecture": "plain"}, "data": {"shares": shares}}
+    assert recipe_from(plain).data.shares == shares
+    pairs = [_from(folder, 9) for folder in (*shares, "other")]
+    assert Patches(pairs, 8, 1, 0, shares=shares).share.tolist() == pytest.approx([*shares.values(), 0])
 
 
 def test_shares_that_leave_nothing_to_give_it_to_are_made_whole() -> None:
