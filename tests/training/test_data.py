@@ -16,7 +16,7 @@ from PIL import Image
 from edgelift.core.errors import TrainingError
 from edgelift.core.resize import resize
 from edgelift.training.data import Pair, Patches, load_pairs, mean_gradient
-from edgelift.training.pictures import find_pictures, split
+from edgelift.training.pictures import find_pictures, read_rgb, split
 from edgelift.training.recipe import recipe_from
 
 
@@ -316,3 +316,25 @@ def test_validation_pictures_may_be_those_of_one_folder() -> None:
     assert (len(training), {p.parent.name for p in held}, len(held)) == (7, {"b"}, 3)
     with pytest.raises(TrainingError, match=r"10 pictures, of which 5 lie in 'b', cannot give 6"):
         split(paths, 6, "b")
+
+
+# -- files
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_grey_of_16_bits_keeps_its_levels(tmp_path: Path, suffix: str) -> None:
+    levels = np.arange(256, dtype=np.uint16).reshape(16, 16)
+    Image.fromarray(levels * 257).save(tmp_path / f"a.{suffix}")
+    assert np.array_equal(read_rgb(tmp_path / f"a.{suffix}"), np.repeat(levels[..., None], 3, 2))
+
+
+def test_fractions_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((8, 8), np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(ValueError, match="holds fractions"):
+        read_rgb(tmp_path / "a.tif")
+
+
+def test_a_picture_is_turned_where_that_is_asked_for(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(np.zeros((8, 12, 3), np.uint8)).save(tmp_path / "a.png", exif=exif)
+    assert read_rgb(tmp_path / "a.png").shape == (8, 12, 3)
+    assert read_rgb(tmp_path / "a.png", upright=True).shape == (12, 8, 3)
