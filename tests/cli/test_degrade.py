@@ -38,6 +38,15 @@ def test_pictures_get_smaller_and_say_what_was_drawn(edgelift, folder: Path, tmp
         assert {step["step"] for step in facts["steps"]} >= {"blur", "resize", "noise", "jpeg"}
 
 
+def test_what_exif_turns_is_turned(edgelift, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(np.zeros((40, 56, 3), np.uint8)).save(tmp_path / "a.jpg", exif=exif)
+    assert edgelift("degrade", tmp_path / "a.jpg", "-o", tmp_path / "out", "--scale", 2).code == 0
+    with Image.open(tmp_path / "out" / "a.png") as low:
+        assert low.size == (20, 28)
+
+
 def test_the_same_command_gives_the_same_files_and_another_seed_others(edgelift, folder: Path, tmp_path: Path) -> None:
     for name, seed in (("one", 0), ("two", 0), ("three", 1)):
         assert edgelift("degrade", folder / "a.png", "-o", tmp_path / name, "--scale", 2, "--seed", seed).code == 0

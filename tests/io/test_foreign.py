@@ -55,7 +55,7 @@ def test_long_lists_that_many_operators_share(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_reshapes_without_end_are_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    turns = [("TRANSPOSE", {}, (1, 16, 16, 3), [np.array([0, 2, 1, 3], np.int32)])] * 8
+    turns: list[Any] = [("TRANSPOSE", {}, (1, 16, 16, 3), [np.array([0, 2, 1, 3], np.int32)])] * 8
     assert facts(network(*turns)).halo == 0
     monkeypatch.setattr(foreign, "MAX_FOLLOWED", 7 * 16 * 16 * 3)
     assert facts(network(*turns)).halo is None

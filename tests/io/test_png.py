@@ -68,7 +68,9 @@ def shown(profile: bytes, colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """What sRGB shows for n × 3 colours of a profile."""
     space = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     picture = Image.fromarray(colours[:, None])
-    made = ImageCms.profileToProfile(picture, space, ImageCms.createProfile("sRGB"), renderingIntent=1)
+    made = ImageCms.profileToProfile(
+        picture, space, ImageCms.createProfile("sRGB"), renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC
+    )
     assert made is not None
     return np.asarray(made)[:, 0]
 

@@ -16,7 +16,8 @@ from PIL import Image
 from edgelift.core.errors import TrainingError
 from edgelift.core.resize import resize
 from edgelift.training.data import Pair, Patches, load_pairs, mean_gradient
-from edgelift.training.pictures import find_pictures, split
+from edgelift.training.pictures import find_pictures, read_rgb, split
+from edgelift.training.recipe import recipe_from
 
 
 def _save(path: Path, height: int = 30, width: int = 40, mode: str = "RGB", seed: int = 0) -> Path:
@@ -291,6 +292,15 @@ def test_a_folder_gives_its_share_of_the_patches() -> None:
     assert taken == pytest.approx(patches.share, abs=0.03)
 
 
+def test_shares_whose_sum_is_one_but_for_rounding() -> None:
+    shares = {"a": 0.05, "b": 0.65, "c": 0.2, "d": 0.1}
+    assert sum(shares.values()) > 1
+    plain = {"name": "x", "network": {"architecture": "plain"}, "data": {"shares": shares}}
+    assert recipe_from(plain).data.shares == shares
+    pairs = [_from(folder, 9) for folder in (*shares, "other")]
+    assert Patches(pairs, 8, 1, 0, shares=shares).share.tolist() == pytest.approx([*shares.values(), 0])
+
+
 def test_shares_that_leave_nothing_to_give_it_to_are_made_whole() -> None:
     assert Patches([_from("a", 9), _from("b", 9)], 8, 1, 0, shares={"a": 0.3, "b": 0.3}).share.tolist() == [0.5, 0.5]
 
@@ -306,3 +316,25 @@ def test_validation_pictures_may_be_those_of_one_folder() -> None:
     assert (len(training), {p.parent.name for p in held}, len(held)) == (7, {"b"}, 3)
     with pytest.raises(TrainingError, match=r"10 pictures, of which 5 lie in 'b', cannot give 6"):
         split(paths, 6, "b")
+
+
+# -- files
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_grey_of_16_bits_keeps_its_levels(tmp_path: Path, suffix: str) -> None:
+    levels = np.arange(256, dtype=np.uint16).reshape(16, 16)
+    Image.fromarray(levels * 257).save(tmp_path / f"a.{suffix}")
+    assert np.array_equal(read_rgb(tmp_path / f"a.{suffix}"), np.repeat(levels[..., None], 3, 2))
+
+
+def test_fractions_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((8, 8), np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(ValueError, match="holds fractions"):
+        read_rgb(tmp_path / "a.tif")
+
+
+def test_a_picture_is_turned_where_that_is_asked_for(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(np.zeros((8, 12, 3), np.uint8)).save(tmp_path / "a.png", exif=exif)
+    assert read_rgb(tmp_path / "a.png").shape == (8, 12, 3)
+    assert read_rgb(tmp_path / "a.png", upright=True).shape == (12, 8, 3)

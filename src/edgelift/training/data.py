@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -112,7 +113,7 @@ def _shared(places: Floats, folders: Sequence[str], shares: Mapping[str, float])
             f"no picture of a folder {missing[0]!r}, which is to give {shares[missing[0]]:.0%} of the patches"
         )
     groups = [folder if folder in shares else None for folder in folders]
-    given: dict[str | None, float] = {None: 1 - sum(shares.values())}
+    given: dict[str | None, float] = {None: 1 - math.fsum(shares.values())}
     given.update(shares)
     chances = np.zeros_like(places)
     for group in set(groups):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from edgelift.core.errors import TrainingError
 
@@ -47,7 +47,15 @@ def split(paths: Sequence[Path], count: int, folder: str = "") -> tuple[list[Pat
     return [p for p in paths if p not in held], [p for p in paths if p in held]
 
 
-def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """The picture in a file as H × W × 3 uint8 RGB. Raises one of `UNREADABLE`."""
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB"))
+def read_rgb(path: Path, *, upright: bool = False) -> NDArray[np.uint8]:
+    """The picture in a file as H × W × 3 uint8 RGB; `upright`: turned as EXIF says. Raises one of `UNREADABLE`."""
+    with Image.open(path) as opened:
+        picture = ImageOps.exif_transpose(opened) if upright else opened
+        if picture.mode == "F":
+            raise ValueError("holds fractions; save it with whole numbers of 8 or 16 bits a channel")
+        if not picture.mode.startswith("I"):
+            return np.asarray(picture.convert("RGB"))
+        levels = np.clip(
+            np.rint(np.asarray(picture) / 257), 0, 255
+        )  # grey of 16 bits, which Pillow would cut off at 255
+        return np.repeat(levels.astype(np.uint8)[..., None], 3, axis=2)

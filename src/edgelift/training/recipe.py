@@ -7,6 +7,7 @@ Every field has a default but the architecture; an unknown field is an error, so
 
 from __future__ import annotations
 
+import math
 import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -140,7 +141,9 @@ _LOSS_NAMES = ("l1", "l2", "charbonnier")
 _FACTORS = Rule(lambda value: all(0 < one < 1 for one in value), "must be factors above 0 and below 1")
 _LAST_LOSS = Rule(lambda value: value in ("", *_LOSS_NAMES), f"expected one of {', '.join(_LOSS_NAMES)}, or nothing")
 _SHARES = Rule(
-    lambda value: all(type(one) in (int, float) and one > 0 for one in value.values()) and sum(value.values()) <= 1,
+    lambda value: (
+        all(type(one) in (int, float) and one > 0 for one in value.values()) and math.fsum(value.values()) <= 1
+    ),
     "must be numbers above 0 that sum up to 1 at most",
 )
 _WEIGHT = Rule(lambda value: 0 < value <= 1, "must be above 0 and at most 1")

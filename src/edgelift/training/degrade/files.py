@@ -39,7 +39,7 @@ def degrade_file(path: Path, settings: Degradation, scale: int, seed: int) -> tu
     Raises `InputError` for a file that cannot be read or is smaller than `scale`.
     """
     try:
-        high = read_rgb(path)
+        high = read_rgb(path, upright=True)  # what is written has no EXIF
     except UNREADABLE as exc:
         raise InputError(f"{path}: cannot be read ({exc})") from exc
     height, width = high.shape[0] // scale, high.shape[1] // scale
