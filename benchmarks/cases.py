@@ -39,12 +39,8 @@ SCALE = 4
 LARGE = ("Photos2K", "Drawn")
 """Folders whose pictures are taken in three forms: a crop as it is, one of the half, and the whole at `WHOLE` pixels."""
 CROP, HALF, WHOLE = 512, 640, 680
-LARGEST, WHOLES, MIDDLE = "Photos2K", 7, 512
-"""The folder whose first pictures are degraded as they are too, how many, and how much of their middle the networks run on:
-of a whole picture more is seen than of a crop."""
 COUNTS = {"clean": 1, "soft": 2, "light": 1, "medium": 2, "strong": 1, "fault": 2, "web": 2}
-FEW = {"clean": 1, "soft": 1, "light": 1, "medium": 2, "web": 1}
-"""Copies of each kind, and those of pictures as they are."""
+"""Copies of each kind."""
 PRESET_SEED = 100
 KINDS = {
     "clean": "bicubic reduction, nothing else", "soft": "softer or crisper reduction, hardly any noise, JPEG of 88 and more",
@@ -78,13 +74,12 @@ def cases_of(data: Path, clean: str, real: str, keep: Path) -> Iterator[Case]:
     """All cases of the training pictures under `data`; those of each picture are kept in a file in `keep`, and read from it."""
     keep.mkdir(parents=True, exist_ok=True)
     listed = files(data)
-    wholes = [path for path in listed if path.parent.name == LARGEST][:WHOLES]
     began, made = time.monotonic(), 0
     with Upscaler(clean) as sharp, Upscaler(real) as smooth:
         for number, path in enumerate(listed):
             store = keep / f"{path.parent.name}-{path.stem}.npz"
             if not store.exists():
-                _write(store, _made(path, sharp, smooth, whole=path in wholes))
+                _write(store, _made(path, sharp, smooth))
                 made += 1
                 left = (time.monotonic() - began) / made * (len(listed) - number - 1)
                 print(
@@ -102,8 +97,8 @@ def files(data: Path) -> list[Path]:
     return sorted(taken) + [Path("scenes") / f"{k:03}" for k in range(SCENES)]
 
 
-def forms(path: Path, *, whole: bool = False) -> Iterator[tuple[str, Bytes]]:
-    """What is taken of a picture as truth, and what it is called; with `whole` also the picture as it is."""
+def forms(path: Path) -> Iterator[tuple[str, Bytes]]:
+    """What is taken of a picture as truth, and what it is called."""
     rng = np.random.default_rng([3, zlib.crc32(path.stem.encode())])
     if path.parent.name == "scenes":
         yield "whole", _scene(rng)
@@ -118,8 +113,6 @@ def forms(path: Path, *, whole: bool = False) -> Iterator[tuple[str, Bytes]]:
     share = WHOLE / max(picture.shape)
     third = resize(picture, *(round(n * share) for n in picture.shape[:2]))
     yield "third", _cropped(third, max(third.shape), rng)
-    if whole:
-        yield "large", _cropped(picture, max(picture.shape), rng)
 
 
 def _scene(rng: Random) -> Bytes:
@@ -143,27 +136,20 @@ def _cropped(picture: Bytes, side: int, rng: Random) -> Bytes:
     return picture[top : top + height, left : left + width]
 
 
-def _made(path: Path, sharp: Upscaler, smooth: Upscaler, *, whole: bool) -> Iterator[Case]:
-    for form, truth in forms(path, whole=whole):
-        for kind, low in _degraded(truth, f"{path.stem}-{form}", FEW if form == "large" else COUNTS):
-            seen, high = (_middle(low, MIDDLE // SCALE), _middle(truth, MIDDLE)) if form == "large" else (low, truth)
-            y, a, b = (shave(luma(p), SCALE).astype(np.float32) for p in (high, sharp(seen), smooth(seen)))
+def _made(path: Path, sharp: Upscaler, smooth: Upscaler) -> Iterator[Case]:
+    for form, truth in forms(path):
+        for kind, low in _degraded(truth, f"{path.stem}-{form}"):
+            y, a, b = (shave(luma(p), SCALE).astype(np.float32) for p in (truth, sharp(low), smooth(low)))
             parts = ((y - a) ** 2, (y - a) * (b - a), (b - a) ** 2)
             one, two, three = (float(part.mean(dtype=np.float64)) for part in parts)
             yield Case(path.stem, kind, low, (one, two, three))
 
 
-def _middle(picture: Bytes, side: int) -> Bytes:
-    """The square in the middle; in a copy that is 1 / scale as large it is the same for 1 / scale of `side`."""
-    top, left = ((n // (side // 8) - 8) // 2 * (side // 8) for n in picture.shape[:2])
-    return picture[top : top + side, left : left + side]
-
-
-def _degraded(truth: Bytes, name: str, counts: dict[str, int]) -> Iterator[tuple[str, Bytes]]:
+def _degraded(truth: Bytes, name: str) -> Iterator[tuple[str, Bytes]]:
     """Copies of one picture, 1 / scale as large, each with its kind."""
     rng = np.random.default_rng([7, zlib.crc32(name.encode())])
     height, width = (n // SCALE for n in truth.shape[:2])
-    for kind, count in counts.items():
+    for kind, count in COUNTS.items():
         for k in range(count):
             if kind in PRESETS:
                 low = degraded(truth, PRESETS[kind], SCALE, PRESET_SEED + k, name)[0]

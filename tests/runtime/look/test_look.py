@@ -44,10 +44,6 @@ def _reduced(picture: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     return np.asarray(resize(picture, picture.shape[0] // factor, picture.shape[1] // factor))
 
 
-def _larger(picture: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
-    return np.asarray(resize(picture, *(round(n * factor) for n in picture.shape[:2])))
-
-
 def _faults(picture: NDArray[np.uint8]) -> tuple[float, int]:
     found = faults_of(sample_of(lambda a, b: picture[a:b], *picture.shape[:2]).patches)
     return found.noise, found.jpeg
@@ -124,24 +120,21 @@ def test_small_and_flat_pictures_are_clean(shape: tuple[int, int], level: int) -
 
 
 # -- what it asks for
-def test_what_is_worse_asks_for_more(photograph: Photograph) -> None:
-    """Noise, JPEG and blur that were followed by a change of size are no longer where they are looked for by themselves."""
-    clean = _reduced(photograph(400, 480), 4)
-    rng = np.random.default_rng(0)
-    noisy = np.clip(np.rint(photograph(400, 480) + rng.normal(0, 40, (400, 480, 3))), 0, 255).astype(np.uint8)
-    packed = _reduced(_jpeg(_reduced(photograph(400, 480), 2), 25), 2)
-    kinds = {
-        "clean": clean, "noise": np.clip(clean + rng.normal(0, 20, clean.shape), 0, 255).astype(np.uint8),
-        "jpeg": _jpeg(clean, 40), "noise, then smaller": _reduced(noisy, 4), "jpeg, then smaller": packed,
-        "larger": _larger(_reduced(photograph(400, 480), 6), 1.5),
-    }  # fmt: skip
-    found = {name: look_at_array(picture).wanted for name, picture in kinds.items()}
-    assert found["clean"] < 0.25
-    assert min(value for name, value in found.items() if name != "clean") > found["clean"] + 0.2, found
+def test_what_is_worse_asks_for_more(leaves: Photograph) -> None:
+    clean, rng = leaves(90, 120), np.random.default_rng(0)
+    noise = rng.normal(0, 1, clean.shape)
+    noisy = [np.clip(np.rint(clean + sigma * noise), 0, 255).astype(np.uint8) for sigma in (0, 12, 50)]
+    none, some, much = (look_at_array(picture).denoise for picture in noisy)
+    assert none == 0
+    assert none < some < much
+    assert look_at_array(_jpeg(clean, 40)).denoise > 0.5
+    blurred = resize(leaves(45, 60), 90, 120)
+    assert look_at_array(blurred).denoise > 0.5
+    assert (look_at_array(blurred).noise, look_at_array(blurred).jpeg) == (pytest.approx(0, abs=1), CLEAN)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 90), st.integers(1, 90))
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_every_picture_has_traits_and_a_weight(seed: int, height: int, width: int) -> None:
     """Noise, flat areas, one colour, black and white alone: nothing is divided by nothing, and the same is seen each time."""
     rng = np.random.default_rng(seed)
@@ -173,7 +166,7 @@ def test_clean_and_degraded_photographs_are_told_apart(pictures: Path) -> None:
     from edgelift.training.degrade.files import degrade_file
     from edgelift.training.degrade.settings import PRESETS
 
-    files = sorted((pictures / "train" / "BSDS400").iterdir())[::20]
+    files = sorted((pictures / "train" / "BSDS400").iterdir())[::50]
     clean, real = [], []
     for path in files:
         with Image.open(path) as opened:
