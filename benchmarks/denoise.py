@@ -5,7 +5,8 @@ and run by both networks once. The results are kept in the folder `--keep`, so t
 takes some fifteen minutes on one idle core. The estimator is fitted so that blends lose as few dB as they can, clean pictures
 counting `CLEAN` times. The first table is of pictures that it was not fitted to: each fifth of them is asked of an estimator
 that was fitted to the other four. The second is of large pictures as they are, of which no truth is known: how many are given
-which weight. `--write` fits it to all, and puts it into the package.
+which weight. They are fitted as if they were as clean as their own reductions. `--write` fits it to all, and puts it into the
+package.
 """
 
 from __future__ import annotations
@@ -35,8 +36,11 @@ DECAY = 2e-3
 """Weight of half the squared weights, against a mean loss in dB."""
 ROUNDS, RATE = 500, 0.02
 WEIGHTS = np.arange(STEPS + 1) / STEPS
-CAMERA = (100, 95, 90)
-"""Qualities of JPEG at which large pictures are asked of as they are; 100: uncompressed."""
+CAMERA = (100, 95)
+"""Qualities of JPEG at which large pictures are taken as they are; 100: uncompressed."""
+AS_THEY_ARE = ("SunHays80", "Photos2K", "Drawn")
+NATURAL = "as they are"
+"""Folders of these pictures, and the kind of their cases: softer than reductions, but no less clean."""
 
 Values = NDArray[np.float64]
 
@@ -57,11 +61,25 @@ def traits_in(picture: NDArray[np.uint8]) -> Values:
 
 
 def look(data: Path, clean: str, real: str, keep: Path) -> Seen:
-    rows = [
-        (traits_in(case.low), case.errors, case.kind, zlib.crc32(case.file.encode()) % FOLDS)
-        for case in cases_of(data, clean, real, keep)
-    ]
+    rows: list[tuple[Values, Values, str, int]] = []
+    reduced: dict[str, list[Values]] = {}
+    for case in cases_of(data, clean, real, keep):
+        errors = np.array(case.errors)
+        rows.append((traits_in(case.low), errors, case.kind, _fold(case.file)))
+        if case.kind == "clean":
+            reduced.setdefault(case.file, []).append(errors)
+    for path in files(data):
+        if path.parent.name in AS_THEY_ARE:
+            name, picture = f"{path.parent.name}-{path.stem}", read_rgb(path)
+            errors = np.mean(reduced[name], axis=0)  # no truth is known: as of its own reductions
+            for quality in CAMERA:
+                given = picture if quality == 100 else jpeg(picture, quality, halved=True)
+                rows.append((traits_in(given), errors, NATURAL, _fold(name)))
     return Seen(*map(np.array, zip(*rows, strict=True)))
+
+
+def _fold(file: str) -> int:
+    return zlib.crc32(file.encode()) % FOLDS
 
 
 def fit(traits: Values, errors: Values, counts: Values) -> Estimator:
@@ -121,7 +139,7 @@ def table(seen: Seen, weight: Values, clean: str, real: str) -> None:
     print(f"| pictures | {clean} | {real} | best weight for all | best for each | auto | loses to the better network |")
     print("|---|---|---|---|---|---|---|")
     for kind in (*KINDS, "all"):
-        rows = (seen.kind == kind) | (kind == "all")
+        rows = (seen.kind == kind) | ((kind == "all") & (seen.kind != NATURAL))
         means = fixed[:, rows].mean(1)
         best, taken = int(means.argmax()), auto[rows].mean()
         cells = [f"{means[0]:.2f}", f"{means[-1]:.2f}", f"{means[best]:.2f} at {WEIGHTS[best]:g}"]
@@ -129,20 +147,12 @@ def table(seen: Seen, weight: Values, clean: str, real: str) -> None:
         print(f"| {KINDS.get(kind, kind)} | {' | '.join(cells)} |")
 
 
-def as_they_are(data: Path, made: Estimator) -> None:
+def as_they_are(seen: Seen, weight: Values) -> None:
     """Print how many large pictures are given which weight."""
-    print(
-        "\n| pictures as they are | JPEG | "
-        + " | ".join(f"{w:g}" for w in WEIGHTS)
-        + " |\n|---|---|"
-        + "---|" * len(WEIGHTS)
-    )
-    for folder in ("SunHays80", "Photos2K", "Drawn"):
-        pictures = [read_rgb(path) for path in files(data) if path.parent.name == folder]
-        for quality in CAMERA:
-            given = [p if quality == 100 else jpeg(p, quality, halved=True) for p in pictures]
-            weight = np.round(made.wanted(np.array([traits_in(p) for p in given])) * STEPS).astype(int)
-            print(f"| {folder} | {quality} | {' | '.join(map(str, np.bincount(weight, minlength=STEPS + 1)))} |")
+    taken = np.round(weight[seen.kind == NATURAL] * STEPS).astype(int).reshape(-1, len(CAMERA))
+    print("\n| as they are, JPEG | " + " | ".join(f"{w:g}" for w in WEIGHTS) + " |\n|---|" + "---|" * len(WEIGHTS))
+    for quality, column in zip(CAMERA, taken.T, strict=True):
+        print(f"| {quality} | {' | '.join(map(str, np.bincount(column, minlength=STEPS + 1)))} |")
 
 
 def main() -> None:
@@ -155,9 +165,10 @@ def main() -> None:
     clean, real = args.networks
     seen = look(args.data, clean, real, args.keep)
     print(f"{len(seen.kind)} cases, held out:\n")
-    table(seen, held_out(seen), clean, real)
+    weight = held_out(seen)
+    table(seen, weight, clean, real)
+    as_they_are(seen, weight)
     made = fit(seen.traits, seen.errors, counts_of(seen))
-    as_they_are(args.data, made)
     if args.write:
         (Path(wanted.__file__).parent / "wanted.json").write_text(made.to_json(), encoding="utf-8")
 

@@ -61,11 +61,13 @@ def traits_of(patches: NDArray[np.uint8]) -> tuple[Faults, NDArray[np.float64]]:
     luma = samples @ GREY
     traces = traces_of(luma)
     blocks = traces.blocks.reshape(-1, 64)
-    lit = _lit(blocks[:, 0] / 8)
+    lit = _lit(blocks[:, 0] / np.float32(8))
     energies = blocks[lit] ** 2 @ _means(BANDS)
     groups = _groups(energies[:, :ACTIVE].sum(1))
-    colours = sum(transformed((samples[..., k] - luma) * f, *traces.at).reshape(-1, 64)[lit] ** 2 for k, f in COLOURS)
-    in_colour = colours @ _means(COLOUR_BANDS)
+    in_colour = np.zeros((np.count_nonzero(lit), len(COLOUR_BANDS)), np.float32)
+    for channel, factor in COLOURS:
+        difference = (samples[..., channel] - luma) * np.float32(factor)
+        in_colour += transformed(difference, *traces.at).reshape(-1, 64)[lit] ** 2 @ _means(COLOUR_BANDS)
     faults = traces.faults
     values = [
         np.log(faults.noise + 0.5), faults.jpeg / 100, np.clip(traces.gain, -1, 2),

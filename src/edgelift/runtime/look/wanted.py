@@ -59,7 +59,8 @@ class Estimator:
         """Read what `to_json` wrote."""
         plain = {name: np.array(values) for name, values in json.loads(text).items()}
         table = np.array([plain[name] for name in TRAITS])
-        return cls(*table[:, :3].T, table[:, 3:], plain["offsets"], plain["out"], float(plain["bias"][0]))
+        mean, spread, direct = table[:, :3].T
+        return cls(mean, spread, direct, table[:, 3:], plain["offsets"], plain["out"], float(plain["bias"][0]))
 
 
 @lru_cache(maxsize=1)
