@@ -3,7 +3,8 @@
 `--data` is the folder that holds train/: of its pictures some are taken, evenly spread (`--part test`: of test/). Each is
 reduced (by 2 if it is large), given Gaussian noise in colour, and compressed (4:2:0, moved against the grid of blocks by a crop).
 `--denoise CLEAN REAL` runs two networks of one scale on such copies of reductions, and prints the weight of REAL at which the
-blend of both is nearest to the truth, in closed form, beside the one that `auto` takes, and the PSNR-Y of each.
+blend of both is nearest to the truth, in closed form, beside the one that `auto` takes, and the PSNR-Y of each, without a border
+as wide as the scale.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelift import Upscaler
-from edgelift.core.image import luma
+from edgelift.core.image import luma, shave
 from edgelift.core.resize import resize
 from edgelift.runtime.look.look import look_at_array
 from edgelift.training.degrade.codecs import jpeg
@@ -84,7 +85,7 @@ def weights(data: Path, part: str, clean: str, real: str) -> None:
             for sigma in NOISE:
                 for quality in QUALITY:
                     given = degraded(low, sigma, quality, rng, cut=False)
-                    a, b, y = luma(sharp(given)), luma(smooth(given)), luma(truth)
+                    a, b, y = (shave(luma(p), scale) for p in (sharp(given), smooth(given), truth))
                     best = float(np.clip(((y - a) * (b - a)).mean() / max(1e-9, float(((b - a) ** 2).mean())), 0, 1))
                     taken = look_at_array(given).denoise
                     shares = (0.0, 1.0, best, taken)

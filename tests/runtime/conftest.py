@@ -13,6 +13,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from edgelift.core.resize import resize
 from edgelift.core.spec import ModelSpec
 from edgelift.io.bundle import write_bundle
 
@@ -70,6 +71,22 @@ def photograph() -> Callable[[int, int], np.ndarray]:
         edges = 70 * ((x * tint + y) % 3 > 2.2)
         grain = rng.normal(0, 6, (height, width, 3))
         return np.clip(np.rint(shading + texture + edges + grain), 0, 255).astype(np.uint8)
+
+    return make
+
+
+@pytest.fixture
+def leaves() -> Callable[[int, int], np.ndarray]:
+    """Makes a sharp picture without noise: rectangles of all sizes that cover each other, reduced four times."""
+
+    def make(height: int, width: int) -> np.ndarray:
+        rng = np.random.default_rng(height * 1000 + width)
+        large = np.zeros((4 * height, 4 * width, 3), np.uint8)
+        for side in np.geomspace(4 * max(height, width), 4, 600):
+            high, wide = (max(2, int(n)) for n in side * rng.uniform(0.3, 1, 2))
+            top, left = int(rng.integers(-high, 4 * height)), int(rng.integers(-wide, 4 * width))
+            large[max(0, top) : max(0, top + high), max(0, left) : max(0, left + wide)] = rng.integers(20, 236, 3)
+        return resize(large, height, width)
 
     return make
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from edgelift.runtime.suited import SuitedUpscaler
 from edgelift.runtime.upscaler import Upscaler
 
 Image = pytest.importorskip("PIL.Image")
+Noisy = Callable[[int, float], NDArray[np.uint8]]
 
 
 @pytest.fixture(autouse=True)
@@ -28,48 +30,53 @@ def _no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "open_engine", lambda b, name, o: FakeEngine(b.spec, samples=o.samples))
 
 
-def _shaded(seed: int, sigma: float) -> NDArray[np.uint8]:
-    y, x = np.mgrid[:90, :120][..., None] / 30.0
-    noise = np.random.default_rng(seed).normal(0, sigma, (90, 120, 3))
-    return np.clip(np.rint(120 + 60 * np.sin(y + np.arange(3)) * np.cos(x) + noise), 0, 255).astype(np.uint8)
+@pytest.fixture
+def noisy(leaves: Callable[[int, int], NDArray[np.uint8]]) -> Noisy:
+    """Makes a sharp picture with noise, by its seed and standard deviation."""
+
+    def make(seed: int, sigma: float) -> NDArray[np.uint8]:
+        noise = np.random.default_rng(seed).normal(0, sigma, (90, 120, 3))
+        return np.clip(np.rint(leaves(90, 120) + noise), 0, 255).astype(np.uint8)
+
+    return make
 
 
-def test_noise_asks_for_a_network_that_removes_it(tmp_path: Path) -> None:
+def test_noise_asks_for_a_network_that_removes_it(tmp_path: Path, noisy: Noisy) -> None:
     with SuitedUpscaler(Goal(4)) as upscaler:
-        clean, what = upscaler.for_array(_shaded(0, 0))
+        clean, what = upscaler.for_array(noisy(0, 0))
         assert (what.denoise, what.model) == (0.0, "abpn-x4")
-        some = upscaler.for_array(_shaded(1, 8))[1]
+        some = upscaler.for_array(noisy(1, 12))[1]
         assert 0 < some.denoise < 1
         assert "photo-x4" in some.model
         assert "abpn-x4" in some.model
-        noisy, much = upscaler.for_array(_shaded(2, 25))
+        strong, much = upscaler.for_array(noisy(2, 50))
         assert (much.denoise, much.model) == (1.0, "photo-x4")
-        assert noisy is upscaler.for_array(_shaded(2, 25))[0]
-        assert noisy is not clean
-        assert upscaler(_shaded(2, 25)).shape == (360, 480, 3)
+        assert strong is upscaler.for_array(noisy(2, 50))[0]
+        assert strong is not clean
+        assert upscaler(noisy(2, 50)).shape == (360, 480, 3)
 
 
 @pytest.mark.parametrize(
     ("goal", "names"), [(Goal(1.7), "abpn-x2"), (Goal(7), "abpn-x4, abpn-x2"), (Goal(width=60), "bicubic")]
 )
-def test_other_sizes_name_the_networks_too(tmp_path: Path, goal: Goal, names: str) -> None:
-    Image.fromarray(_shaded(0, 0)).save(tmp_path / "a.png")
+def test_other_sizes_name_the_networks_too(tmp_path: Path, noisy: Noisy, goal: Goal, names: str) -> None:
+    Image.fromarray(noisy(0, 0)).save(tmp_path / "a.png")
     with SuitedUpscaler(goal) as upscaler:
         result = upscale_file(upscaler, Job(tmp_path / "a.png", tmp_path / "b.png"))
     assert result.taken is not None
     assert result.taken.model == names
 
 
-def test_denoise_that_is_given_is_taken() -> None:
+def test_denoise_that_is_given_is_taken(noisy: Noisy) -> None:
     with SuitedUpscaler(Goal(4), denoise=0.3) as upscaler:
-        for sigma in (0, 25):
-            assert upscaler.for_array(_shaded(0, sigma))[1].denoise == 0.3
+        for sigma in (0, 50):
+            assert upscaler.for_array(noisy(0, sigma))[1].denoise == 0.3
 
 
-def test_files_say_what_was_taken(tmp_path: Path) -> None:
+def test_files_say_what_was_taken(tmp_path: Path, noisy: Noisy) -> None:
     jobs = []
-    for number, sigma in enumerate((0, 25)):
-        Image.fromarray(_shaded(number, sigma)).save(tmp_path / f"{number}.png")
+    for number, sigma in enumerate((0, 50)):
+        Image.fromarray(noisy(number, sigma)).save(tmp_path / f"{number}.png")
         jobs.append(Job(tmp_path / f"{number}.png", tmp_path / f"out{number}.png"))
     with SuitedUpscaler(Goal(4)) as upscaler:
         outcomes = sorted(run_jobs(upscaler, jobs, workers=2), key=lambda outcome: outcome.number)
@@ -84,7 +91,7 @@ def test_files_say_what_was_taken(tmp_path: Path) -> None:
         assert np.array_equal(same, np.asarray(written))
 
 
-def test_what_is_refused() -> None:
+def test_what_is_refused(noisy: Noisy) -> None:
     for options in ({"model": "abpn-x2"}, {"blend": "abpn-x2:0.5,fsrcnn-x2:0.5"}, {"budget": "1s"}):
         with pytest.raises(RequestError, match=r"choose the network, and so does"):
             SuitedUpscaler(**options)  # type: ignore[arg-type]
@@ -95,14 +102,14 @@ def test_what_is_refused() -> None:
     upscaler = SuitedUpscaler()
     upscaler.close()
     with pytest.raises(EngineError, match="closed"):
-        upscaler(_shaded(0, 0))
+        upscaler(noisy(0, 0))
 
 
-def test_what_is_missing_is_said_once() -> None:
+def test_what_is_missing_is_said_once(noisy: Noisy) -> None:
     said: list[str] = []
     with SuitedUpscaler(Goal(3), warn=said.append, quality="balanced") as upscaler:
         for seed in range(3):
-            upscaler(_shaded(seed, 20))
+            upscaler(noisy(seed, 20))
     assert len(said) == len(set(said)) >= 1
 
 

@@ -13,10 +13,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from edgelift.core.resize import resize
 from edgelift.runtime.look.content import FEATURES, bundled_classifier, features_of
 from edgelift.runtime.look.faults import CLEAN, faults_of
-from edgelift.runtime.look.look import STEPS, look_at_array, look_at_file, wanted_denoise
+from edgelift.runtime.look.look import STEPS, look_at_array, look_at_file
 from edgelift.runtime.look.sample import SIDE, sample_of
+from edgelift.runtime.look.traits import TRAITS, traits_of
+from edgelift.runtime.look.wanted import Estimator, bundled_estimator
 
 Image = pytest.importorskip("PIL.Image")
 Photograph = Callable[[int, int], NDArray[np.uint8]]
@@ -34,6 +37,10 @@ def _jpeg(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     Image.fromarray(picture).save(packed, "JPEG", quality=quality)
     with Image.open(packed) as opened:
         return np.asarray(opened.convert("RGB"))
+
+
+def _reduced(picture: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    return np.asarray(resize(picture, picture.shape[0] // factor, picture.shape[1] // factor))
 
 
 def _faults(picture: NDArray[np.uint8]) -> tuple[float, int]:
@@ -113,14 +120,60 @@ def test_small_and_flat_pictures_are_clean(shape: tuple[int, int], level: int) -
 
 
 # -- what it asks for
-def test_more_faults_never_ask_for_less() -> None:
-    assert wanted_denoise(0, CLEAN) == 0
-    assert wanted_denoise(30, CLEAN) == 1
-    noises, qualities = np.linspace(0, 25, 30), np.linspace(100, 5, 30)
-    table = np.array([[wanted_denoise(noise, quality) for quality in qualities] for noise in noises])
-    assert (np.diff(table, axis=0) >= 0).all()
-    assert (np.diff(table, axis=1) >= 0).all()
-    assert look_at_array(_jpeg(_scene(300, 300), 30)).denoise * STEPS in range(STEPS + 1)
+def test_what_is_worse_asks_for_more(leaves: Photograph) -> None:
+    clean, rng = leaves(90, 120), np.random.default_rng(0)
+    noise = rng.normal(0, 1, clean.shape)
+    noisy = [np.clip(np.rint(clean + sigma * noise), 0, 255).astype(np.uint8) for sigma in (0, 12, 50)]
+    none, some, much = (look_at_array(picture).denoise for picture in noisy)
+    assert none == 0
+    assert none < some < much
+    assert look_at_array(_jpeg(clean, 40)).denoise > 0.5
+    blurred = resize(leaves(45, 60), 90, 120)
+    assert look_at_array(blurred).denoise > 0.5
+    assert (look_at_array(blurred).noise, look_at_array(blurred).jpeg) == (pytest.approx(0, abs=1), CLEAN)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 90), st.integers(1, 90))
+@settings(max_examples=15)
+def test_every_picture_has_traits_and_a_weight(seed: int, height: int, width: int) -> None:
+    """Noise, flat areas, one colour, black and white alone: nothing is divided by nothing, and the same is seen each time."""
+    rng = np.random.default_rng(seed)
+    picture = rng.integers(0, 256, (height, width, 3), np.uint8) if seed % 2 else np.zeros((height, width, 3), np.uint8)
+    picture[: height // 2] = rng.choice([0, 255, seed % 256])
+    found = look_at_array(picture)
+    assert 0 <= found.wanted <= 1
+    assert found.denoise * STEPS in range(STEPS + 1)
+    assert look_at_array(picture.copy()) == found
+    assert look_at_array(picture.astype(np.uint16) * 257) == found
+    patches = sample_of(lambda a, b: picture[a:b], height, width).patches
+    if len(patches):
+        values = traits_of(patches)[1]
+        assert values.shape == (len(TRAITS),)
+        assert np.isfinite(values).all()
+
+
+def test_the_estimator_reads_what_it_wrote() -> None:
+    bundled = bundled_estimator()
+    again = Estimator.from_json(bundled.to_json())
+    traits = np.random.default_rng(0).normal(0, 3, (50, len(TRAITS)))
+    assert np.array_equal(again.wanted(traits), bundled.wanted(traits))
+    held = bundled.mean + 1000 * bundled.spread
+    assert bundled.wanted(held) == bundled.wanted(10 * held - 9 * bundled.mean), "beyond what was fitted all is one"
+
+
+def test_clean_and_degraded_photographs_are_told_apart(pictures: Path) -> None:
+    """Reductions of training pictures are left as they are, mostly; their second-order copies of medium strength are not."""
+    from edgelift.training.degrade.files import degrade_file
+    from edgelift.training.degrade.settings import PRESETS
+
+    files = sorted((pictures / "train" / "BSDS400").iterdir())[::50]
+    clean, real = [], []
+    for path in files:
+        with Image.open(path) as opened:
+            clean.append(look_at_array(_reduced(np.asarray(opened.convert("RGB")), 4)).denoise)
+        real.append(look_at_array(degrade_file(path, PRESETS["medium"], 4, seed=5)[0]).denoise)
+    assert np.mean(clean) < 0.2
+    assert np.mean(real) > 0.7
 
 
 def test_a_file_says_more_than_its_samples(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from importlib import resources
 import numpy as np
 from numpy.typing import NDArray
 
-from edgelift.runtime.look.faults import GREY
+from edgelift.runtime.look.blocks import GREY
 
 __all__ = ["FEATURES", "Classifier", "bundled_classifier", "features_of"]
 

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelift.core.jpeg import luma_table
+from edgelift.runtime.look.blocks import GREY, phase, transformed
 
-__all__ = ["CLEAN", "Faults", "faults_of"]
+__all__ = ["CLEAN", "Faults", "Traces", "faults_of", "traces_of"]
 
 Floats = NDArray[np.float32]
 
-GREY = np.array([0.299, 0.587, 0.114], np.float32)
 CLEAN = 100
 """The quality of pictures that bear no traces of JPEG."""
 QUALITIES = range(5, 97)
@@ -60,43 +60,38 @@ class Faults:
     """Quality of JPEG, 5 … 96, whose traces are left; `CLEAN` where there are none."""
 
 
+@dataclass(frozen=True)
+class Traces:
+    """What was found, and where."""
+
+    faults: Faults
+    gain: float
+    """Of the likeliest quality over none: log-likelihood for a coefficient."""
+    at: tuple[int, int]
+    """Row and column of a patch at which its blocks begin."""
+    blocks: Floats
+    """Coefficients of those blocks: number × 8 × 8."""
+
+
 def faults_of(patches: NDArray[np.uint8]) -> Faults:
     """Noise and JPEG of patches (N × side × side × 3) whose places are multiples of 8; none in none."""
     if not len(patches):
         return Faults(0.0, CLEAN)
-    luma = patches.astype(np.float32) @ GREY
-    best: tuple[float, int, Floats] | None = None
-    for at in sorted({(row, column) for row in (0, _phase(luma, 1)) for column in (0, _phase(luma, 2))}):
-        blocks = _transformed(luma, *at)
+    return traces_of(patches.astype(np.float32) @ GREY).faults
+
+
+def traces_of(luma: Floats) -> Traces:
+    """The same for the luma of one patch or more (N × side × side), and what else was found on the way."""
+    best: tuple[float, int, tuple[int, int], Floats] | None = None
+    for at in sorted({(row, column) for row in (0, phase(luma, 1)) for column in (0, phase(luma, 2))}):
+        blocks = transformed(luma, *at)
         quality, gain = _comb(blocks)
         if best is None or gain > best[0]:
-            best = gain, quality, blocks
+            best = gain, quality, at, blocks
     assert best is not None
-    gain, quality, blocks = best
+    gain, quality, at, blocks = best
     found = quality if gain > LEAST else CLEAN
-    return Faults(_noise(blocks, found), found)
-
-
-def _phase(luma: Floats, axis: int) -> int:
-    """Where blocks begin along `axis`: where neighbours differ most."""
-    steps = np.abs(np.diff(luma, axis=axis)).mean(axis=tuple(k for k in range(3) if k != axis))
-    return int(np.argmax([steps[at - 1 if at else 7 :: 8].mean() for at in range(8)]))
-
-
-def _transformed(luma: Floats, row: int, column: int) -> Floats:
-    """Coefficients (blocks × 8 × 8) of the blocks that begin at those pixels of each patch."""
-    side = (luma.shape[1] - max(row, column)) // 8
-    kept = luma[:, row : row + side * 8, column : column + side * 8]
-    blocks = kept.reshape(len(luma), side, 8, side, 8).transpose(0, 1, 3, 2, 4).reshape(-1, 64)
-    return (blocks @ _transform()).reshape(-1, 8, 8)
-
-
-@lru_cache(maxsize=1)
-def _transform() -> Floats:
-    """The orthonormal cosine transform of 8 × 8 samples, as one matrix that is multiplied from the right."""
-    k, n = np.arange(8)[:, None], np.arange(8)[None]
-    basis = np.cos((2 * n + 1) * k * (np.pi / 16)) * np.where(k, 0.5, np.sqrt(0.125))
-    return np.asarray(np.kron(basis, basis).T, np.float32)
+    return Traces(Faults(_noise(blocks, found), found), gain, at, blocks)
 
 
 def _comb(blocks: Floats) -> tuple[int, float]:

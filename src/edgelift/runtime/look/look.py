@@ -14,16 +14,13 @@ from edgelift.core.image import Picture
 from edgelift.io.jpeg import jpeg_quality
 from edgelift.io.pictures import DEFAULT_MAX_PIXELS, open_picture
 from edgelift.runtime.look.content import bundled_classifier, features_of
-from edgelift.runtime.look.faults import CLEAN, faults_of
+from edgelift.runtime.look.faults import CLEAN
 from edgelift.runtime.look.sample import Sample, sample_of
+from edgelift.runtime.look.traits import traits_of
+from edgelift.runtime.look.wanted import bundled_estimator
 
-__all__ = ["Look", "look_at_array", "look_at_file", "wanted_denoise"]
+__all__ = ["Look", "look_at_array", "look_at_file"]
 
-BY_QUALITY = ((30, 0.85), (50, 0.7), (70, 0.57), (80, 0.47), (90, 0.27), (95, 0.14), (CLEAN, 0.0))
-"""(quality of JPEG, weight of the network that removes its traces) at which the blend of abpn-x4 and photo-x4 is nearest to the
-truth, in the median over pictures: `python -m benchmarks.faults --data DIR`."""
-BY_NOISE = ((1.0, 0.0), (2.2, 0.05), (4.3, 0.2), (8.2, 0.57), (16.0, 0.92), (20.0, 1.0))
-"""(standard deviation of noise, weight), likewise."""
 STEPS = 4
 """Weights are rounded to so many parts of 1: each is a pair of engines of its own."""
 
@@ -38,6 +35,8 @@ class Look:
     """Standard deviation of its noise in levels of 255, about."""
     jpeg: int
     """Quality of JPEG whose traces it bears; 100 for none."""
+    wanted: float
+    """Weight, 0 … 1, of a network that removes faults at which the blend with one that does not comes nearest to the truth."""
 
     @property
     def content(self) -> str:
@@ -46,23 +45,14 @@ class Look:
 
     @property
     def denoise(self) -> float:
-        """How much of a network that removes noise and traces of compression it asks for: 0, 0.25 … 1."""
-        return round(wanted_denoise(self.noise, self.jpeg) * STEPS) / STEPS
+        """How much of a network that removes faults it asks for: 0, 0.25 … 1."""
+        return round(self.wanted * STEPS) / STEPS
 
     @property
     def words(self) -> str:
         """On part of a line."""
         traces = f"JPEG of quality {self.jpeg}" if self.jpeg < CLEAN else "no traces of JPEG"
         return f"{self.content}, noise {self.noise:.1f}, {traces}"
-
-
-def wanted_denoise(noise: float, jpeg: float) -> float:
-    """The weight, 0 … 1, for noise of that standard deviation and JPEG of that quality; each takes its share of what is left."""
-    by_quality, by_noise = (
-        float(np.interp(value, [at for at, _ in table], [weight for _, weight in table]))
-        for value, table in ((jpeg, BY_QUALITY), (noise, BY_NOISE))
-    )  # fmt: skip
-    return 1 - (1 - by_quality) * (1 - by_noise)
 
 
 def look_at_array(picture: Picture) -> Look:
@@ -87,5 +77,7 @@ def look_at_file(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Look:
 
 def _seen(sample: Sample) -> Look:
     drawn = float(bundled_classifier().drawn(features_of(sample.small)))
-    faults = faults_of(sample.patches)
-    return Look(drawn, faults.noise, faults.jpeg)
+    if len(sample.patches) == 0 or np.ptp(sample.patches) == 0:  # too small, or of one level
+        return Look(drawn, 0.0, CLEAN, 0.0)
+    faults, traits = traits_of(sample.patches)
+    return Look(drawn, faults.noise, faults.jpeg, float(bundled_estimator().wanted(traits)))
