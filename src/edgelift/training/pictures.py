@@ -55,7 +55,6 @@ def read_rgb(path: Path, *, upright: bool = False) -> NDArray[np.uint8]:
             raise ValueError("holds fractions; save it with whole numbers of 8 or 16 bits a channel")
         if not picture.mode.startswith("I"):
             return np.asarray(picture.convert("RGB"))
-        levels = np.clip(
-            np.rint(np.asarray(picture) / 257), 0, 255
-        )  # grey of 16 bits, which Pillow would cut off at 255
+        # Grey of 16 bits, which Pillow would cut off at 255.
+        levels = np.clip(np.rint(np.asarray(picture) / 257), 0, 255)
         return np.repeat(levels.astype(np.uint8)[..., None], 3, axis=2)
