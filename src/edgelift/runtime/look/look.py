@@ -21,6 +21,9 @@ from edgelift.runtime.look.wanted import bundled_estimator
 
 __all__ = ["Look", "look_at_array", "look_at_file"]
 
+SURE = 0.9
+"""Probability from which a picture counts as drawn: a photograph that a network for drawings runs loses more (0.5 dB) than a
+drawing that one for photographs runs (`python -m benchmarks.degraded`)."""
 STEPS = 4
 """Weights are rounded to so many parts of 1: each is a pair of engines of its own."""
 
@@ -41,7 +44,7 @@ class Look:
     @property
     def content(self) -> str:
         """`drawn` or `photo`."""
-        return "drawn" if self.drawn > 0.5 else "photo"
+        return "drawn" if self.drawn > SURE else "photo"
 
     @property
     def denoise(self) -> float:
