@@ -63,7 +63,7 @@ def test_a_folder_with_a_bad_file(edgelift, photo: Path, tmp_path: Path) -> None
         "upscale", inside, "-o", tmp_path / "out", "-m", "nearest", "--json", tmp_path / "r.json", "--json-events"
     )
     assert said.code == 3
-    assert "1 pictures done, 1 failed" in said.err
+    assert "1 picture done, 1 failed" in said.err
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["good_x2.png"]
     report = json.loads((tmp_path / "r.json").read_text())
     assert (report["done"], report["failed"], report["model"], report["runs_on"]) == (1, 1, "nearest", "interpolation")

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgelift.core.errors import EdgeliftError, TrainingError
+from edgelift.core.errors import EdgeliftError, RecipeError, TrainingError
 from edgelift.core.metrics import psnr_y
 from edgelift.nets import zoo
 from edgelift.nets.network import Network
@@ -125,6 +125,12 @@ def test_large_validation_pictures_are_cut_from_their_middle() -> None:
 
 
 # -- a run
+def test_a_network_that_cannot_be_is_the_recipes_fault(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"\[network\]: .*channels must be a whole number of at least 1, got 0"):
+        train(_recipe(network={"channels": 0}), [data], tmp_path / "run", say=_quiet)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_short_run_learns_and_leaves_its_best_checkpoint(data: Path, tmp_path: Path) -> None:
     recipe, reports = _recipe(network={"channels": 12}, steps=100, validate_every=25), list[Progress]()
     best = train(recipe, [data], tmp_path / "run", report=reports.append, say=_quiet)

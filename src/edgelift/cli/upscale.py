@@ -418,7 +418,8 @@ def _write(path: Path, facts: dict[str, Any]) -> None:
 def _summary(outcomes: list[Outcome]) -> None:
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     skipped = sum(outcome.skipped for outcome in outcomes)
-    words = f"{len(outcomes) - len(failed) - skipped} pictures done"
+    done = len(outcomes) - len(failed) - skipped
+    words = f"{done} picture{'s' * (done != 1)} done"
     words += f", {skipped} skipped" if skipped else ""
     words += f", {len(failed)} failed:" if failed else ""
     typer.echo(words, err=True)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from edgelift.core.errors import TrainingError
+from edgelift.core.errors import RecipeError, RequestError, TrainingError
 from edgelift.nets import zoo
 from edgelift.nets.network import Network, parameters
 from edgelift.nets.supernet import Slimmable
@@ -106,7 +106,10 @@ def train(
     part = recipe.train
     where = _device(device)
     torch.manual_seed(part.seed)
-    network = zoo.build(recipe.network.architecture, **recipe.network.config)
+    try:
+        network = zoo.build(recipe.network.architecture, **recipe.network.config)
+    except RequestError as exc:
+        raise RecipeError(f"{recipe.name}, [network]: {exc}") from exc
     network = (Quantised(network) if part.quantize else network).to(where)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this form
     averaged = copy.deepcopy(network).requires_grad_(False).eval()
