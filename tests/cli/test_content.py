@@ -43,12 +43,12 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("words", "model"),
     [
-        ((), "abpn-x4"),
-        (("--quality", "fast"), "abpn-x4"),
+        ((), "plain-x4"),
+        (("--quality", "fast"), "plain-x4"),
         (("--quality", "best"), "+tta"),
         (("--content", "photo"), "photo-x4"),
-        (("--content", "clean"), "abpn-x4"),
-        (("--content", "clean", "--denoise", 0.25), "photo-x4:0.25,abpn-x4:0.75"),
+        (("--content", "clean"), "plain-x4"),
+        (("--content", "clean", "--denoise", 0.25), "photo-x4:0.25,plain-x4:0.75"),
     ],
     ids=str,
 )
@@ -64,7 +64,9 @@ def test_auto_says_what_it_took(edgelift: Edgelift, folder: Path) -> None:
     assert said.code == 0
     assert "photo-x4: 1 of 2 pictures" in said.err
     rows = json.loads(report.read_text())["pictures"]
-    assert [row["taken"]["model"] for row in rows] == ["abpn-x4", "photo-x4"]
+    smooth, noisy = (row["taken"]["model"] for row in rows)
+    assert "plain-x4" in smooth
+    assert noisy == "photo-x4"
     one = edgelift("upscale", folder / "1.png", "-o", folder.parent / "o.png", "-s", 4, "--content", "auto")
     assert "no traces of JPEG: denoise 1, photo-x4" in one.err
     dry = edgelift("upscale", folder, "-o", out, "-s", 4, "--content", "auto", "--dry-run")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -58,6 +59,14 @@ def test_what_is_chosen(shelf: list[ModelSpec], asked: dict[str, Any], models: d
     assert dict(found.models) == models
     assert found.tta == (asked.get("quality") == "best")
     assert not found.notes
+
+
+def test_of_a_class_the_usual_network_comes_before_a_dearer_one(shelf: list[ModelSpec]) -> None:
+    assert pick(2).models == (("small", 1.0),)
+    tiny = shelf[0]
+    shelf[0] = replace(tiny, name=DEFAULTS[2])
+    assert pick(2).models == ((DEFAULTS[2], 1.0),)
+    assert pick(2, quality="balanced").models == (("medium", 1.0),)
 
 
 @pytest.mark.parametrize(

@@ -44,11 +44,11 @@ def noisy(leaves: Callable[[int, int], NDArray[np.uint8]]) -> Noisy:
 def test_noise_asks_for_a_network_that_removes_it(tmp_path: Path, noisy: Noisy) -> None:
     with SuitedUpscaler(Goal(4)) as upscaler:
         clean, what = upscaler.for_array(noisy(0, 0))
-        assert (what.denoise, what.model) == (0.0, "abpn-x4")
+        assert (what.denoise, what.model) == (0.0, "plain-x4")
         some = upscaler.for_array(noisy(1, 12))[1]
         assert 0 < some.denoise < 1
         assert "photo-x4" in some.model
-        assert "abpn-x4" in some.model
+        assert "plain-x4" in some.model
         strong, much = upscaler.for_array(noisy(2, 50))
         assert (much.denoise, much.model) == (1.0, "photo-x4")
         assert strong is upscaler.for_array(noisy(2, 50))[0]
@@ -57,7 +57,7 @@ def test_noise_asks_for_a_network_that_removes_it(tmp_path: Path, noisy: Noisy) 
 
 
 @pytest.mark.parametrize(
-    ("goal", "names"), [(Goal(1.7), "abpn-x2"), (Goal(7), "abpn-x4, abpn-x2"), (Goal(width=60), "bicubic")]
+    ("goal", "names"), [(Goal(1.7), "abpn-x2"), (Goal(7), "plain-x4, abpn-x2"), (Goal(width=60), "bicubic")]
 )
 def test_other_sizes_name_the_networks_too(tmp_path: Path, noisy: Noisy, goal: Goal, names: str) -> None:
     Image.fromarray(noisy(0, 0)).save(tmp_path / "a.png")
@@ -82,7 +82,7 @@ def test_files_say_what_was_taken(tmp_path: Path, noisy: Noisy) -> None:
         outcomes = sorted(run_jobs(upscaler, jobs, workers=2), key=lambda outcome: outcome.number)
         assert estimate_file(upscaler, jobs[0]).size_out == (360, 480)
     taken = [outcome.result.taken for outcome in outcomes if outcome.result is not None]
-    assert [each.model for each in taken if each is not None] == ["abpn-x4", "photo-x4"]
+    assert [each.model for each in taken if each is not None] == ["plain-x4", "photo-x4"]
     assert taken[1] is not None
     assert set(taken[1].as_plain()) == {"content", "drawn", "noise", "jpeg", "denoise", "model"}
     same = edgelift.upscale(jobs[1].source, scale=4, content="auto")

@@ -19,6 +19,7 @@ from pathlib import Path
 from edgelift.core.errors import RequestError
 from edgelift.core.spec import CONTENTS, ModelSpec
 from edgelift.io.bundle import bundled, read_bundle
+from edgelift.runtime.models import DEFAULTS
 
 __all__ = ["AUTO", "CLASSES", "Pick", "check_choice", "class_of", "content_of", "pick"]
 
@@ -120,12 +121,16 @@ def _eligible(spec: ModelSpec) -> bool:
 
 
 def _nearest(specs: list[ModelSpec], contents: tuple[str, ...], quality: str) -> ModelSpec | None:
-    """Of the first of `contents` that any is for, the one whose class is nearest; the cheaper class, the dearer network."""
+    """Of the first of `contents` that any is for, the one whose class is nearest: the cheaper class, and of a class the network
+    that runs where none is named, or the dearest."""
     for content in contents:
         if found := [spec for spec in specs if content_of(spec) == content]:
             want = CLASSES.index(quality)
             ranks = {id(spec): CLASSES.index(class_of(spec)) for spec in found}
-            return min(found, key=lambda s: (abs(ranks[id(s)] - want), ranks[id(s)], -s.macs, s.name))
+            usual = DEFAULTS.values()
+            return min(
+                found, key=lambda s: (abs(ranks[id(s)] - want), ranks[id(s)], s.name not in usual, -s.macs, s.name)
+            )
     return None
 
 
