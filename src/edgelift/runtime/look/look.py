@@ -22,7 +22,7 @@ from edgelift.runtime.look.wanted import bundled_estimator
 __all__ = ["Look", "look_at_array", "look_at_file"]
 
 SURE = 0.9
-"""Probability from which a picture counts as drawn: a photograph that a network for drawings runs loses more (0.5 dB) than a
+"""Probability from which a picture counts as drawn: a photograph that a network for drawings runs loses more (0.3 dB) than a
 drawing that one for photographs runs (`python -m benchmarks.degraded`)."""
 STEPS = 4
 """Weights are rounded to so many parts of 1: each is a pair of engines of its own."""
