@@ -20,6 +20,7 @@ from edgelift.forge.compile import Order, compile_bundle, converted, one_network
 from edgelift.forge.gate import Parity, measured
 from edgelift.forge.maps import Maps
 from edgelift.forge.tiles import TILE, calibration_tiles, proofs
+from edgelift.io import places
 from edgelift.io.bundle import Bundle, bundled, read_bundle, write_bundle
 from edgelift.io.compiled import read_model
 from edgelift.runtime.engine import Options
@@ -333,7 +334,7 @@ def test_nothing_is_left_of_a_write_that_fails(tmp_path: Path, plain: Bundle, mo
     def full(*given: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(compiling.os, "chmod", full)
+    monkeypatch.setattr(places.os, "fsync", full)
     with pytest.raises(OutputError, match="cannot be written"):
         compile_bundle(plain, Order(precision="fp16"), tmp_path / "m.onnx")
     assert list(tmp_path.iterdir()) == []
