@@ -19,11 +19,12 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgelift.core.errors import InputError, OutputError, RequestError
+from edgelift.core.errors import InputError, RequestError
 from edgelift.core.image import Picture
 from edgelift.evaluate.files import write_whole
 from edgelift.evaluate.niqe_features import BLOCK, FEATURES, WINDOW, Blocks, blocks_of, luma_levels
 from edgelift.evaluate.niqe_mat import is_mat, read_mat
+from edgelift.io.places import require_place
 
 __all__ = [
     "SHARP",
@@ -195,8 +196,7 @@ def check_place(path: Path) -> None:
     """Raise what `save_model` would raise for that name, before any work is done."""
     if path.suffix.lower() != ".npz":
         raise RequestError(f"{path}: a NIQE model is written as .npz; give it that extension")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: the folder {path.parent} does not exist; create it first")
+    require_place(path)
 
 
 def _write_npz(file: IO[bytes], model: NiqeModel) -> None:

@@ -51,15 +51,16 @@ class _Canvas:
         self.rng, self.side = rng, side
         self.pixels = np.zeros((side, side, 3), np.uint8)
         self.colours = _palette(rng)
-        self.outline = self._thick() if rng.random() < 0.5 else 0
+        self.outline = self.thick() if rng.random() < 0.5 else 0
         self.ink = (self.colours.min(axis=0) * rng.uniform(0.0, 0.5)).astype(np.uint8)
         self.rough = rng.uniform(2.0, 10.0) * FINE if rng.random() < 0.35 else 0.0
         """How far edges are torn, in pixels: a painting's."""
         self.painted = rng.random() < 0.35
         """Whether paints have a grain."""
 
-    def _thick(self) -> int:
-        return int(FINE * math.exp(self.rng.uniform(math.log(0.7), math.log(5))))
+    def thick(self) -> int:
+        """Of a line."""
+        return int(FINE * _between(self.rng, 0.7, 5))
 
     def colour(self) -> NDArray[np.uint8]:
         """One of the scene's."""
@@ -94,7 +95,7 @@ class _Canvas:
         if self.outline and (
             kind in (_blob, _polygon, _ellipse) or (kind is _lettering and _tall(mask) > 20 * self.outline)
         ):
-            self.fill(_wider(mask, self.outline), lambda where: np.broadcast_to(self.ink, (*where[0].shape, 3)))
+            self.fill(_wider(mask, self.outline), _plain(self.ink))
         self.fill(mask, _shade(self, False), self.rng.uniform(0.3, 0.9) if self.rng.random() < 0.15 else 1.0)
 
     def sprinkle(self) -> None:
@@ -140,6 +141,11 @@ _Paint = Callable[[tuple[NDArray[np.int64], NDArray[np.int64]]], NDArray[np.uint
 """Rows and columns -> their colours, n × 3."""
 
 
+def _between(rng: Random, least: float, most: float) -> float:
+    """A size, small ones as likely as large ones: uniform in its logarithm."""
+    return math.exp(rng.uniform(math.log(least), math.log(most)))
+
+
 def _palette(rng: Random) -> NDArray[np.uint8]:
     """A few hues near each other or opposite, light and dark, some greys."""
     hue = rng.random()
@@ -174,7 +180,7 @@ def _near(rng: Random, colour: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _gradient(canvas: _Canvas, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> _Paint:
     rng, side = canvas.rng, canvas.side
     angle, centre = rng.uniform(0, 2 * np.pi), rng.uniform(0, side, 2)
-    length = side * math.exp(rng.uniform(math.log(0.1), math.log(1.5)))
+    length = side * _between(rng, 0.1, 1.5)
     round_ = rng.random() < 0.35
 
     def paint(where: tuple[NDArray[np.int64], NDArray[np.int64]]) -> NDArray[np.uint8]:
@@ -189,7 +195,7 @@ def _gradient(canvas: _Canvas, first: NDArray[np.uint8], second: NDArray[np.uint
 def _dots(canvas: _Canvas, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> _Paint:
     """A printer's screen: dots or lines whose size may change along the picture."""
     rng = canvas.rng
-    pitch = FINE * math.exp(rng.uniform(math.log(3), math.log(14)))
+    pitch = FINE * _between(rng, 3, 14)
     angle, lines = rng.uniform(0, np.pi), rng.random() < 0.4
     least, most = np.sort(rng.uniform(0.1, 0.9, 2))
 
@@ -206,7 +212,7 @@ def _dots(canvas: _Canvas, first: NDArray[np.uint8], second: NDArray[np.uint8]) 
 
 def _grain(canvas: _Canvas, paint: _Paint) -> _Paint:
     rng = canvas.rng
-    field = _noise(rng, canvas.side, math.exp(rng.uniform(math.log(1.5), math.log(30))) * FINE, rng.uniform(1, 6))
+    field = _noise(rng, canvas.side, _between(rng, 1.5, 30) * FINE, rng.uniform(1, 6))
     strength = rng.uniform(4, 25)
 
     def grained(where: tuple[NDArray[np.int64], NDArray[np.int64]]) -> NDArray[np.uint8]:
@@ -229,7 +235,7 @@ def _place(canvas: _Canvas) -> tuple[float, float, float]:
     """Centre and radius: few large things, many small ones."""
     rng = canvas.rng
     x, y = rng.uniform(-0.1, 1.1, 2) * canvas.side
-    return float(x), float(y), canvas.side * math.exp(rng.uniform(math.log(0.015), math.log(0.4)))
+    return float(x), float(y), canvas.side * _between(rng, 0.015, 0.4)
 
 
 def _drawn(canvas: _Canvas, points: NDArray[np.float64]) -> Mask:
@@ -268,7 +274,7 @@ def _ellipse(canvas: _Canvas) -> Mask:
     h = r * canvas.rng.uniform(0.3, 1.0)
     box = [x - r, y - h, x + r, y + h]
     if canvas.rng.random() < 0.25:
-        draw.ellipse(box, outline=1, width=canvas._thick())
+        draw.ellipse(box, outline=1, width=canvas.thick())
     elif canvas.rng.random() < 0.3:
         draw.rounded_rectangle(box, radius=float(canvas.rng.uniform(0, h)), fill=1)
     else:
@@ -280,7 +286,7 @@ def _strokes(canvas: _Canvas) -> Mask:
     """Lines of one pen: parallel, from one point, or wandering."""
     rng, (x, y, r) = canvas.rng, _place(canvas)
     draw, image = canvas.drawing()
-    width, kind, angle = canvas._thick(), int(rng.integers(3)), rng.uniform(0, np.pi)
+    width, kind, angle = canvas.thick(), int(rng.integers(3)), rng.uniform(0, np.pi)
     for number in range(int(rng.integers(1, 14))):
         if kind == 2:
             turn = np.cumsum(rng.normal(0, 0.4, 40)) + angle
@@ -317,7 +323,7 @@ def _stain(canvas: _Canvas) -> Mask:
     """Smooth noise cut at a level, inside a shape: foliage, craters, clouds, torn paper."""
     rng = canvas.rng
     inside = (_blob, _polygon, _ellipse)[int(rng.integers(3))](canvas)
-    size = FINE * math.exp(rng.uniform(math.log(3), math.log(60)))
+    size = FINE * _between(rng, 3, 60)
     return np.asarray(inside & (_noise(rng, canvas.side, size, rng.uniform(1, 3)) > rng.normal(0.2, 0.7)))
 
 
@@ -339,8 +345,7 @@ def _tall(mask: Mask) -> int:
 
 def _wider(mask: Mask, pixels: int) -> Mask:
     """`mask` and what is at most about `pixels` from it."""
-    reach = max(1, pixels)
-    wide = Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(reach))
+    wide = Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(pixels))
     return np.asarray(wide) > 0
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edgelift.core.jpeg import luma_table
 from edgelift.runtime.look.blocks import GREY, phase, transformed
 
-__all__ = ["CLEAN", "Faults", "Traces", "faults_of", "traces_of"]
+__all__ = ["CLEAN", "Faults", "Traces", "faults_of", "lit", "traces_of"]
 
 Floats = NDArray[np.float32]
 
@@ -129,9 +129,7 @@ def _gains() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 def _noise(blocks: Floats, quality: int) -> float:
     """By high frequencies, or by those whose steps JPEG of `quality` left fine enough for noise to survive."""
-    mean = blocks[:, 0, 0] / 8
-    seen = blocks[(mean > DARK) & (mean < BRIGHT)]
-    blocks = seen if len(seen) >= SMOOTH else blocks
+    blocks = blocks[lit(blocks)]
     band = HIGH if quality == CLEAN else _surviving(quality)
     if not band:
         return 0.0
@@ -143,6 +141,13 @@ def _noise(blocks: Floats, quality: int) -> float:
         return float(np.median(np.abs(smoothest)) / 0.6745 * OF_LUMA)
     least_quarter = np.quantile(np.sqrt((smoothest**2).mean(axis=1)), 0.25)  # texture is in some of them, noise in all
     return float(least_quarter * TO_MEAN * OF_LUMA)
+
+
+def lit(blocks: Floats) -> NDArray[np.bool_]:
+    """Which blocks (coefficients, number × 8 × 8) are not clipped, by their mean level; all, where few are left."""
+    mean = blocks[:, 0, 0] / 8
+    inside = (mean > DARK) & (mean < BRIGHT)
+    return inside if np.count_nonzero(inside) >= SMOOTH else np.ones(len(mean), bool)
 
 
 def _surviving(quality: int) -> list[tuple[int, int]]:

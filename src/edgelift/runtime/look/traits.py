@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelift.runtime.look.blocks import GREY, transformed
-from edgelift.runtime.look.faults import BRIGHT, DARK, SMOOTH, Faults, traces_of
+from edgelift.runtime.look.faults import SMOOTH, Faults, lit, traces_of
 
 __all__ = ["TRAITS", "traits_of"]
 
@@ -60,29 +60,23 @@ def traits_of(patches: NDArray[np.uint8]) -> tuple[Faults, NDArray[np.float64]]:
     samples = patches.astype(np.float32)
     luma = samples @ GREY
     traces = traces_of(luma)
-    blocks = traces.blocks.reshape(-1, 64)
-    lit = _lit(blocks[:, 0] / np.float32(8))
-    energies = blocks[lit] ** 2 @ _means(BANDS)
+    seen = lit(traces.blocks)
+    blocks = traces.blocks[seen].reshape(-1, 64)
+    energies = blocks**2 @ _means(BANDS)
     groups = _groups(energies[:, :ACTIVE].sum(1))
-    in_colour = np.zeros((np.count_nonzero(lit), len(COLOUR_BANDS)), np.float32)
+    in_colour = np.zeros((len(blocks), len(COLOUR_BANDS)), np.float32)
     for channel, factor in COLOURS:
         difference = (samples[..., channel] - luma) * np.float32(factor)
-        in_colour += transformed(difference, *traces.at).reshape(-1, 64)[lit] ** 2 @ _means(COLOUR_BANDS)
+        in_colour += transformed(difference, *traces.at).reshape(-1, 64)[seen] ** 2 @ _means(COLOUR_BANDS)
     faults = traces.faults
     values = [
         np.log(faults.noise + 0.5), faults.jpeg / 100, np.clip(traces.gain, -1, 2),
         *(np.log(energies[group].mean(0) + FLOOR) for group in groups),
-        ((np.abs(blocks[lit]) < ZERO).astype(np.float32) @ _means(BANDS[1:])).mean(0),
+        ((np.abs(blocks) < ZERO).astype(np.float32) @ _means(BANDS[1:])).mean(0),
         *(np.log(in_colour[group].mean(0) + FLOOR) for group in groups),
         _steps(luma), _resampled(luma),
     ]  # fmt: skip
     return faults, np.concatenate([np.atleast_1d(value) for value in values]).astype(np.float64)
-
-
-def _lit(mean: Floats) -> NDArray[np.bool_]:
-    """Blocks that are not clipped, by their mean level; all, where few are left."""
-    lit = (mean > DARK) & (mean < BRIGHT)
-    return lit if np.count_nonzero(lit) >= SMOOTH else np.ones(len(mean), bool)
 
 
 @cache
