@@ -267,8 +267,9 @@ def test_steps_that_look_suspended_count_a_little_so_that_the_clock_ends_every_r
 
 
 # -- stopping and going on
-def test_a_stopped_and_resumed_run_equals_an_undisturbed_one(data: Path, tmp_path: Path) -> None:
-    recipe = _recipe(warmup=0.2)
+@pytest.mark.parametrize("optimiser", ["adam", "soap"])
+def test_a_stopped_and_resumed_run_equals_an_undisturbed_one(optimiser: str, data: Path, tmp_path: Path) -> None:
+    recipe = _recipe(warmup=0.2, optimiser=optimiser)
     train(recipe, [data], tmp_path / "whole", say=_quiet)
     for stop in (13, 8):  # the second sitting is stopped too
         with pytest.raises(TrainingError, match=r"tiny: stopped at step \d+; the same command goes on from .*last\.pt"):
@@ -440,7 +441,7 @@ def test_a_run_that_began_before_a_field_was_added_goes_on(data: Path, tmp_path:
         train(_recipe(), [data], tmp_path, stop=_after(3), say=_quiet)
     facts = tmp_path / "last.json"
     meta = json.loads(facts.read_text(encoding="utf-8"))
-    for name in ("last_loss", "gradient", "frequency", "teacher", "teacher_weight", "teacher_ensemble"):
+    for name in ("last_loss", "gradient", "frequency", "teacher", "teacher_weight", "teacher_ensemble", "optimiser"):
         del meta["recipe"]["train"][name]
     for name in ("texture", "rescale", "permute"):
         del meta["recipe"]["data"][name]

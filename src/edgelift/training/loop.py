@@ -28,6 +28,7 @@ from edgelift.training.adversary import adversary_of
 from edgelift.training.batches import batches_of
 from edgelift.training.checkpoint import Checkpoint
 from edgelift.training.losses import goal
+from edgelift.training.optimisers import optimiser_of
 from edgelift.training.pictures import find_pictures, split
 from edgelift.training.quantised import Quantised
 from edgelift.training.recipe import Recipe, TrainPart, recipe_from
@@ -113,7 +114,7 @@ def train(
     network = (Quantised(network) if part.quantize else network).to(where)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this form
     averaged = copy.deepcopy(network).requires_grad_(False).eval()
-    optimiser = torch.optim.Adam(network.parameters(), lr=part.lr, fused=where.type == "cuda")
+    optimiser = optimiser_of(part, network.parameters(), where)
     teacher = teacher_of(part, averaged, run, start, where)
     adversary = adversary_of(recipe, network.scale, where)
 
@@ -134,7 +135,8 @@ def train(
         network.load_state_dict(saved.state["network"])
         optimiser.load_state_dict(saved.state["optimiser"])
         for group in optimiser.param_groups:
-            group["fused"] = where.type == "cuda"  # the state may come from another device
+            if "fused" in group:
+                group["fused"] = where.type == "cuda"  # the state may come from another device
         averaged.load_state_dict(saved.weights)
         if adversary is not None:
             adversary.load(saved.state["adversary"])
