@@ -441,7 +441,16 @@ def test_a_run_that_began_before_a_field_was_added_goes_on(data: Path, tmp_path:
         train(_recipe(), [data], tmp_path, stop=_after(3), say=_quiet)
     facts = tmp_path / "last.json"
     meta = json.loads(facts.read_text(encoding="utf-8"))
-    for name in ("last_loss", "gradient", "frequency", "teacher", "teacher_weight", "teacher_ensemble", "optimiser"):
+    for name in (
+        "last_loss",
+        "gradient",
+        "frequency",
+        "teacher",
+        "teacher_weight",
+        "teacher_ensemble",
+        "optimiser",
+        "wake",
+    ):
         del meta["recipe"]["train"][name]
     for name in ("texture", "rescale", "permute"):
         del meta["recipe"]["data"][name]

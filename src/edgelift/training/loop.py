@@ -35,11 +35,15 @@ from edgelift.training.recipe import Recipe, TrainPart, recipe_from
 from edgelift.training.start import begin_with
 from edgelift.training.teacher import teacher_of
 from edgelift.training.validation import load_checks, validate_all
+from edgelift.training.wake import wake
 
 __all__ = ["Progress", "learning_rate", "train"]
 
 CHECK_EVERY = 50
 """Steps between two looks at the loss on a GPU: a look waits until the device has done its work. A CPU's costs nothing."""
+
+WAKE_BATCHES = 32
+"""Batches in which a unit must have been 0 to count as dead."""
 
 SUSPENDED = 60.0
 """Seconds that a step counts at most: in a longer one the program was suspended, which is no training time."""
@@ -147,6 +151,9 @@ def train(
         say(f"going on at step {step}, {seconds / 60:.1f} minutes trained, best {best_psnr:.3f} dB")
     elif start is not None:
         copied = begin_with(network, Checkpoint.load(start).weights, grow=part.grow)
+        if part.wake:
+            seen = torch.cat([batch(number)[0] for number in range(WAKE_BATCHES)])
+            say(f"{wake(network, seen)} units that did nothing begin anew")
         averaged.load_state_dict(network.state_dict())
         origin = start.parent.name or start.stem
         say(f"{copied} of {len(network.state_dict())} tensors taken from {start}")

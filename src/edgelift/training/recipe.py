@@ -88,6 +88,8 @@ class TrainPart:
     """Name of a recipe whose best checkpoint gives the weights to start from, where shapes match."""
     grow: bool = False
     """Whether a layer also takes the weights of a narrower one, as its first channels."""
+    wake: bool = False
+    """Whether units of the first weights that do nothing any more are drawn afresh."""
     teacher: str = ""
     """What else gives a picture to come near to: a recipe's best checkpoint, a checkpoint's file, `start` (the weights that the
     run begins with), or of a supernet `widest`."""
