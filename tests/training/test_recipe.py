@@ -28,7 +28,8 @@ FULL: dict[str, Any] = {
         "loss": "charbonnier", "last_loss": "l2", "last_share": 0.2, "gradient": 0.5, "frequency": 0.25,
         "steps": 77, "lr": 5e-4, "final_lr": 1e-7, "schedule": "step", "warmup": 0.1,
         "ema": 0.9, "seed": 7, "precision": "bf16", "validate_every": 11, "sampling": 0.5,
-        "start": "abpn-x3", "grow": True, "teacher": "abpn-x4", "teacher_weight": 0.75, "teacher_ensemble": True,
+        "start": "abpn-x3", "grow": True, "wake": True, "optimiser": "soap",
+        "teacher": "abpn-x4", "teacher_weight": 0.75, "teacher_ensemble": True,
         "quantize": "int8",
     },
     "gan": {
@@ -60,7 +61,7 @@ def test_only_the_architecture_is_needed(tmp_path: Path) -> None:
         "loss": "l1", "last_loss": "", "last_share": 0.1, "gradient": 0.0, "frequency": 0.0,
         "steps": 200_000, "lr": 1e-3, "final_lr": 1e-6, "schedule": "cosine", "warmup": 0.0,
         "ema": 0.999, "seed": 0, "precision": "f32", "validate_every": 2000, "sampling": 2.0, "start": "",
-        "grow": False, "teacher": "", "teacher_weight": 0.5, "teacher_ensemble": False, "quantize": "",
+        "grow": False, "wake": False, "optimiser": "adam", "teacher": "", "teacher_weight": 0.5, "teacher_ensemble": False, "quantize": "",
     }  # fmt: skip
 
 
@@ -102,6 +103,7 @@ def test_whole_numbers_may_stand_for_fractions() -> None:
         ("train", {"loss": 1}, "train.loss: expected str, got 1"),
         ("train", {"loss": "vgg"}, "expected one of l1, l2, charbonnier, got 'vgg'"),
         ("train", {"schedule": "linear"}, "expected one of cosine, step, got 'linear'"),
+        ("train", {"optimiser": "sgd"}, "expected one of adam, soap, got 'sgd'"),
         ("train", {"precision": "f16"}, "expected one of f32, bf16, got 'f16'"),
         ("train", {"steps": 0}, "train.steps: must be above 0, got 0"),
         ("train", {"lr": -1e-3}, "train.lr: must be above 0"),
