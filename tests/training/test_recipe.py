@@ -61,7 +61,8 @@ def test_only_the_architecture_is_needed(tmp_path: Path) -> None:
         "loss": "l1", "last_loss": "", "last_share": 0.1, "gradient": 0.0, "frequency": 0.0,
         "steps": 200_000, "lr": 1e-3, "final_lr": 1e-6, "schedule": "cosine", "warmup": 0.0,
         "ema": 0.999, "seed": 0, "precision": "f32", "validate_every": 2000, "sampling": 2.0, "start": "",
-        "grow": False, "wake": False, "optimiser": "adam", "teacher": "", "teacher_weight": 0.5, "teacher_ensemble": False, "quantize": "",
+        "grow": False, "wake": False, "optimiser": "adam",
+        "teacher": "", "teacher_weight": 0.5, "teacher_ensemble": False, "quantize": "",
     }  # fmt: skip
 
 
