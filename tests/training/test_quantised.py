@@ -106,6 +106,7 @@ def test_the_recipe_for_whole_numbers_is_the_papers_share_of_the_float_one() -> 
     assert (made.train.teacher, made.train.teacher_weight) == ("start", 1.0)
     assert quantisation_of(recipe(teacher="larger")).train.teacher == "larger"
     assert quantisation_of(made) == made
+    assert not quantisation_of(recipe(wake=True)).train.wake  # dead units stay what they are for whole numbers
     with pytest.raises(RecipeError, match=r"train\.quantize: expected one of , int8, got 'int4'"):
         recipe(quantize="int4")
 

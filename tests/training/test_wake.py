@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from edgelift.core.errors import RecipeError
 from edgelift.nets import zoo
 from edgelift.training.checkpoint import Checkpoint
 from edgelift.training.loop import train
@@ -99,3 +100,12 @@ def test_a_recipe_asks_for_it(waves: Callable[[Path, int], Path], tmp_path: Path
     best = train(recipe, [data], tmp_path / "run", start=start, say=said.append)
     assert any("1 units that did nothing begin anew" in line for line in said)
     assert best.weights["head.bias"][1].abs() < 1
+
+
+def test_whole_numbers_are_refused(waves: Callable[[Path, int], Path], tmp_path: Path) -> None:
+    recipe = recipe_from({
+        "name": "woken", "network": {"architecture": "plain", "scale": 2}, "train": {"wake": True, "quantize": "int8"},
+    })  # fmt: skip
+    with pytest.raises(RecipeError, match="'wake' is for training in floats"):
+        train(recipe, [waves(tmp_path / "waves", 3)], tmp_path / "run", say=lambda line: None)
+    assert not (tmp_path / "run").exists()

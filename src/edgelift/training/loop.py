@@ -110,6 +110,8 @@ def train(
     """
     part = recipe.train
     where = _device(device)
+    if part.wake and part.quantize:
+        raise RecipeError(f"{recipe.name}: 'wake' is for training in floats; leave it out, or 'quantize'")
     torch.manual_seed(part.seed)
     try:
         network = zoo.build(recipe.network.architecture, **recipe.network.config)

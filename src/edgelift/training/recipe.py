@@ -198,7 +198,7 @@ def quantisation_of(recipe: Recipe) -> Recipe:
     lr, steps = part.lr / 10, max(1, part.steps // 5)
     teacher, weight = (part.teacher, part.teacher_weight) if part.teacher else ("start", 1.0)
     changed = replace(
-        part, quantize="int8", teacher=teacher, teacher_weight=weight, start=recipe.name, lr=lr, steps=steps,
+        part, quantize="int8", teacher=teacher, teacher_weight=weight, start=recipe.name, wake=False, lr=lr, steps=steps,
         final_lr=min(part.final_lr, lr), validate_every=min(part.validate_every, steps),
     )  # fmt: skip
     return replace(recipe, name=f"{recipe.name}-qat", train=changed)
