@@ -54,6 +54,8 @@ def test_reported_and_replayed_to_the_same_file(edgelift, photo: Path, tmp_path:
     assert sum(found["shares"].values()) == pytest.approx(1, abs=1e-3)
     assert edgelift("upscale", photo, "-o", again, "--routes", report).code == 0
     assert first.read_bytes() == again.read_bytes()
+    said = edgelift("upscale", photo, "-o", tmp_path / "other.png", "--scale", "4", "--routes", report)
+    assert (said.code, "its routes are of anytime-x2, not of anytime-x4" in said.err) == (2, True)
     tints = load(chart)
     assert tints.shape == (90, 140, 3)
     assert (tints.max(axis=2) > tints.min(axis=2)).mean() > 0.9  # a map has colours

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 import pyvips
 
 from edgelift.core.errors import InputError, RequestError
+from edgelift.io.places import place_for
 from edgelift.runtime.anytime.run import Terms
 from edgelift.runtime.batch import clear_leftovers, run_jobs
 from edgelift.runtime.files import Job, jobs, upscale_file
@@ -119,6 +122,18 @@ def test_resume_gives_what_one_run_gives(folder: Path, tmp_path: Path, bicubic: 
         assert a.target.exists() == b.target.exists()
         assert not a.target.exists() or a.target.read_bytes() == b.target.read_bytes()
     assert {p.name for p in (tmp_path / "twice").iterdir()} == {p.name for p in (tmp_path / "whole").iterdir()}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files that are open cannot be removed there")
+def test_leftovers_of_a_run_that_goes_on_are_left(folder: Path, tmp_path: Path) -> None:
+    work = jobs([folder], tmp_path / "out", "2")
+    work[0].target.parent.mkdir()
+    place = place_for(work[0].target, None, overwrite=False)
+    written = os.dup(place.open())
+    assert clear_leftovers(work) == 0
+    os.close(written)
+    place.keep()
+    assert work[0].target.exists()
 
 
 def test_stopping_gives_up_what_is_under_way(tmp_path: Path, bicubic: Upscaler) -> None:

@@ -144,7 +144,7 @@ def upscale(
     goal = Goal(scale, *_sides(width, height, size))
     options: dict[str, Any] = {"engine": engine, "device": device, "precision": precision, "tile": tile_of(tile)}
     options |= {"batch": batch_of(batch), "memory": memory, "budget": _budget(budget, fps, routes)}
-    known = _routes(routes) if routes is not None else {}
+    known, routed_by = _routes(routes) if routes is not None else ({}, None)
     options |= {"merge": merge, "overlap": overlap, "filter": filter, "warn": _warn, **_in_flight(in_flight)}
     options |= {"tta": tta, "blend": blend, **_choice(quality, content, denoise)}
     with _suited(model, goal, options) if content == "auto" else open_upscaler(model, goal, **options) as upscaler:
@@ -156,6 +156,8 @@ def upscale(
             raise RequestError(
                 f"{routes}: the report has no routes for {work[0].source}; give the inputs as they were given then"
             )
+        if routed_by not in (None, upscaler.name):
+            raise RequestError(f"{routes}: its routes are of {routed_by}, not of {upscaler.name}; name it with --model")
         if map_file is not None and (len(work) > 1 or not (options["budget"] or known) or STANDARD in inputs):
             raise RequestError("--map is for one picture file, with --budget or --routes")
         _check_places({"--json": report, "--map": map_file}, work)
@@ -222,8 +224,8 @@ def _budget(budget: str | None, fps: float | None, routes: Path | None) -> Any:
     return Budget(seconds=1 / fps)
 
 
-def _routes(path: Path) -> dict[Path, Routes]:
-    """Input -> routes, from a report of `--json`."""
+def _routes(path: Path) -> tuple[dict[Path, Routes], str | None]:
+    """Input -> routes, from a report of `--json`, and the model that they are of, where it says so."""
     from edgelift.core.errors import InputError, RequestError
     from edgelift.runtime.anytime.account import routes_from
 
@@ -242,7 +244,7 @@ def _routes(path: Path) -> dict[Path, Routes]:
         raise RequestError(
             f"{path}: not a report with routes, as 'edgelift upscale --budget … --json FILE' writes it"
         ) from exc
-    return {source: routes_from(routes) for source, routes in rows.items()}
+    return {source: routes_from(routes) for source, routes in rows.items()}, plain.get("model")
 
 
 def _draw_map(outcome: Outcome, path: Path) -> None:

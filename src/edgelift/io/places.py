@@ -13,7 +13,15 @@ from typing import IO, Protocol
 from edgelift.core.errors import OutputError, RequestError
 from edgelift.io.standard import OUTPUT, STANDARD, output_name
 
-__all__ = ["FilePlace", "Place", "StandardOutput", "fill", "make_folder", "place_for", "require_free", "require_place"]
+try:
+    import fcntl
+except ImportError:  # Windows, where a file that is open cannot be removed anyway
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = [
+    "FilePlace", "Place", "StandardOutput", "clear_leftovers", "fill", "make_folder", "place_for", "require_free",
+    "require_place",
+]  # fmt: skip
 
 _CHUNK = 1 << 20
 
@@ -51,6 +59,7 @@ class FilePlace:
             self._file = os.open(self._temporary, flags, 0o666)
         except OSError as exc:
             raise _failed(self.name, exc) from exc
+        _lock(self._file)  # which ends with the process, however that ends
         return self._file
 
     def keep(self) -> None:
@@ -138,6 +147,35 @@ def require_place(path: Path) -> None:
         raise OutputError(f"{path}: is a folder; name a file")
     if os.path.exists(path) and not os.path.isfile(path):  # a device or pipe, which must not be replaced
         raise OutputError(f"{path}: is not a regular file; name one, or - for standard output")
+
+
+def clear_leftovers(folder: Path) -> int:
+    """Remove the hidden files that killed programs left in `folder`, but none that is being written; their number."""
+    count = 0
+    for leftover in folder.glob(".*.edgelift-*.tmp") if os.path.isdir(folder) else ():
+        with suppress(OSError):  # gone, or not ours to remove
+            file = os.open(leftover, os.O_RDWR)
+            try:
+                abandoned = _lock(file)
+            finally:
+                os.close(file)
+            if abandoned:
+                leftover.unlink()
+                count += 1
+    return count
+
+
+def _lock(file: int) -> bool:
+    """Mark an open file as being written; False where another one holds that mark."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
 
 
 def make_folder(path: Path) -> None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgelift.core.errors import EdgeliftError, InputError
+from edgelift.io import places
 from edgelift.io.pictures import STANDARD
-from edgelift.io.places import make_folder
 from edgelift.runtime.files import Job, Result, Upscaling, upscale_file
 from edgelift.runtime.suited import SuitedUpscaler
 
@@ -44,13 +44,13 @@ def default_workers() -> int:
 
 
 def clear_leftovers(jobs: Sequence[Job]) -> int:
-    """Remove the hidden files that a killed run left beside the targets of `jobs`; how many they were."""
-    count = 0
-    for folder in {job.target.parent for job in jobs if job.target != STANDARD}:
-        for leftover in folder.glob(".*.edgelift-*.tmp") if os.path.isdir(folder) else ():
-            leftover.unlink(missing_ok=True)
-            count += 1
-    return count
+    """Remove the hidden files that a killed run left beside the targets of `jobs`; how many they were.
+
+    Those of a run that goes on are left alone.
+    """
+    return sum(
+        places.clear_leftovers(folder) for folder in {job.target.parent for job in jobs if job.target != STANDARD}
+    )
 
 
 def run_jobs(
@@ -84,7 +84,7 @@ def run_jobs(
             shares[number] = 1.0
             return Outcome(number, job, skipped=True)
         try:
-            make_folder(job.target.parent)
+            places.make_folder(job.target.parent)
             return Outcome(number, job, upscale_file(upscaler, job, report=progress, **options))
         except EdgeliftError as exc:
             shares[number] = 1.0
