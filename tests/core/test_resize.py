@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from edgelift.core import resize as module
 from edgelift.core.errors import RequestError
 from edgelift.core.image import PEAK, round_to
 from edgelift.core.resize import KERNELS, Resizer, Taps, apply_taps, resize, taps
@@ -208,6 +210,17 @@ def test_strips_are_what_the_whole_result_has_there(
     low, high = resizer.reach(start, stop)
     strip = resizer.strip(image[low:high], start, stop)
     assert np.array_equal(strip, resize(image, height, width, kernel, antialias=antialias)[start:stop])
+
+
+@settings(max_examples=60)
+@given(SIDES, SIDES, SIDES, SIDES, KERNEL_NAMES, DTYPES, st.integers(1, 4000))
+def test_blocks_of_any_size_give_the_same(
+    h: int, w: int, height: int, width: int, kernel: str, dtype: str, block: int
+) -> None:
+    image = _picture(h + w, (h, w, 2, 3), dtype)
+    expected = resize(image, height, width, kernel)
+    with mock.patch.object(module, "BLOCK", block):
+        assert np.array_equal(resize(image, height, width, kernel), expected)
 
 
 @settings(max_examples=60)

@@ -61,4 +61,7 @@ def round_to(image: NDArray[Any], dtype: np.dtype[Any]) -> Picture:
         raise RequestError(f"expected uint8, uint16 or float32 samples, got {dtype}")
     if dtype.kind == "f":
         return np.asarray(np.clip(image, 0.0, PEAK[dtype.name]), dtype)
-    return np.asarray(np.clip(np.floor(image + 0.5), 0, PEAK[dtype.name]), dtype)
+    shifted = image + 0.5
+    return np.clip(shifted, 0, PEAK[dtype.name], out=shifted).astype(
+        dtype
+    )  # which cuts off, and so floors what is not below 0

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from edgelift.core.errors import RequestError
 from edgelift.core.image import Picture, round_to
@@ -22,6 +22,9 @@ from edgelift.core.image import Picture, round_to
 __all__ = ["KERNELS", "Resizer", "Taps", "apply_taps", "resize", "taps"]
 
 Weights = NDArray[np.float64]
+
+BLOCK = 1 << 17
+"""Samples that are summed up together: their sums and one tap's products fit a core's cache."""
 
 
 def _cubic(x: Weights) -> Weights:
@@ -66,6 +69,10 @@ class Taps:
         rows = self.index[start:stop]
         return int(rows.min()), int(rows.max()) + 1
 
+    def part(self, start: int, stop: int) -> Taps:
+        """The taps of the samples `start` … `stop` - 1."""
+        return Taps(self.index[start:stop], self.weight[start:stop])
+
 
 def taps(length_in: int, length_out: int, kernel: str = "bicubic", *, antialias: bool = True) -> Taps:
     """The taps that turn `length_in` samples into `length_out`; the two ends of the grids coincide.
@@ -89,14 +96,45 @@ def taps(length_in: int, length_out: int, kernel: str = "bicubic", *, antialias:
     return Taps(np.clip(index[:, used], 0, length_in - 1), weight[:, used].astype(np.float32))
 
 
-def apply_taps(image: NDArray[Any], along: Taps, axis: int) -> NDArray[np.float32]:
-    """`image` (float32 or integer, any shape) resampled along `axis` by `along`."""
-    moved = np.moveaxis(image, axis, 0)
-    shape = (-1, *([1] * (moved.ndim - 1)))
-    out = np.zeros((len(along.index), *moved.shape[1:]), np.float32)
+def apply_taps(image: NDArray[Any], along: Taps, axis: int, dtype: DTypeLike = np.float32) -> NDArray[Any]:
+    """`image` (float32 or integer; axes: height, width, …) resampled along `axis`, 0 or 1, by `along`.
+
+    The sums are float32; another `dtype` gets them rounded to its range. Block by block, so that they stay in the cache.
+    """
+    dtype = np.dtype(dtype)
+    shape = list(image.shape)
+    shape[axis] = len(along.index)
+    out = np.empty(shape, dtype)
+    lines, done = image.reshape(len(image), -1), out.reshape(len(out), -1)
+    if axis == 0:
+        step = max(1, BLOCK // max(1, lines.shape[1]))
+        for start in range(0, len(done), step):
+            part = along.part(start, start + step)
+            done[start : start + step] = _kept(_sums(lines, part), dtype)
+        return out
+    step = max(1, BLOCK // max(1, lines.shape[1], done.shape[1]))
+    for start in range(0, len(lines), step):
+        columns = np.ascontiguousarray(lines[start : start + step].T, np.float32)  # so that each tap reads long runs
+        sums = _kept(_sums(columns.reshape(image.shape[1], -1), along), dtype)
+        done[start : start + step] = sums.reshape(-1, columns.shape[1]).T
+    return out
+
+
+def _sums(lines: NDArray[Any], along: Taps) -> NDArray[np.float32]:
+    """The first axis of `lines` (two axes) resampled; the taps are added in their order."""
+    first, last = along.reach(0, len(along.index))
+    lines = np.ascontiguousarray(lines[first:last], np.float32)
+    out = np.zeros((len(along.index), lines.shape[1]), np.float32)
+    tap = np.empty_like(out)
     for k in range(along.index.shape[1]):
-        out += moved[along.index[:, k]] * along.weight[:, k].reshape(shape)
-    return np.moveaxis(out, 0, axis)
+        np.take(lines, along.index[:, k] - first, axis=0, out=tap, mode="clip")  # of three modes the one without a copy
+        tap *= along.weight[:, k, None]
+        out += tap
+    return out
+
+
+def _kept(sums: NDArray[np.float32], dtype: np.dtype[Any]) -> NDArray[Any]:
+    return sums if dtype == sums.dtype else round_to(sums, dtype)
 
 
 class Resizer:
@@ -124,10 +162,8 @@ class Resizer:
         steps = [(vertical, 0), (self._columns, 1)]
         dtype = rows.dtype
         for along, axis in reversed(steps) if self._columns_first else steps:
-            rows = apply_taps(rows, along, axis)
-            if dtype.kind != "f":
-                rows = round_to(rows, dtype)
-        return round_to(rows, dtype)
+            rows = apply_taps(rows, along, axis, np.float32 if dtype.kind == "f" else dtype)
+        return round_to(rows, dtype) if dtype.kind == "f" else rows
 
 
 def resize(image: Picture, height: int, width: int, kernel: str = "bicubic", *, antialias: bool = True) -> Picture:
