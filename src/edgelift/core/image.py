@@ -62,6 +62,5 @@ def round_to(image: NDArray[Any], dtype: np.dtype[Any]) -> Picture:
     if dtype.kind == "f":
         return np.asarray(np.clip(image, 0.0, PEAK[dtype.name]), dtype)
     shifted = image + 0.5
-    return np.clip(shifted, 0, PEAK[dtype.name], out=shifted).astype(
-        dtype
-    )  # which cuts off, and so floors what is not below 0
+    np.clip(shifted, 0, PEAK[dtype.name], out=shifted)
+    return shifted.astype(dtype)  # cuts the fraction off, which is the floor of what is not below 0

@@ -109,8 +109,7 @@ def apply_taps(image: NDArray[Any], along: Taps, axis: int, dtype: DTypeLike = n
     if axis == 0:
         step = max(1, BLOCK // max(1, lines.shape[1]))
         for start in range(0, len(done), step):
-            part = along.part(start, start + step)
-            done[start : start + step] = _kept(_sums(lines, part), dtype)
+            done[start : start + step] = _kept(_sums(lines, along.part(start, start + step)), dtype)
         return out
     step = max(1, BLOCK // max(1, lines.shape[1], done.shape[1]))
     for start in range(0, len(lines), step):

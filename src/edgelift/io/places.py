@@ -167,14 +167,13 @@ def clear_leftovers(folder: Path) -> int:
 
 def _lock(file: int) -> bool:
     """Mark an open file as being written; False where another one holds that mark."""
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return True
+    if fcntl is not None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # a file system without locks: all files count as abandoned there
+            pass
     return True
 
 
