@@ -24,6 +24,11 @@ def _network(architecture: str = "plain", **config: object) -> nn.Module:
     return zoo.build(architecture, **({"scale": 2, "channels": 8, "layers": 2} | config))
 
 
+def _supernet() -> nn.Module:
+    torch.manual_seed(0)
+    return zoo.build("slim-plain", scale=2, widths=[4, 8], layers=2).eval()
+
+
 @torch.no_grad()
 def _kill(layer: nn.Conv2d, *units: int) -> None:
     layer.bias[list(units)] = -100.0
@@ -68,6 +73,33 @@ def test_a_unit_below_zero_that_something_follows_from_is_kept() -> None:
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
+def _subnets(network: nn.Module) -> torch.Tensor:
+    return torch.stack([network.subnet(variant)(LOW) for variant in range(1, len(network.variants) + 1)])
+
+
+@torch.no_grad()
+def test_all_subnets_of_a_supernet_stay_what_they_were() -> None:
+    network = _supernet()
+    _kill(network.full.head, 6, 7)  # of the widest one only
+    before = _subnets(network)
+    assert wake(network, LOW) == 2
+    assert torch.allclose(_subnets(network), before, atol=1e-5)
+    assert network.active == 2
+
+
+@torch.no_grad()
+def test_a_unit_that_a_narrow_subnet_uses_is_kept() -> None:
+    network = _supernet()
+    head, reader = network.full.head, network.full.trunk[0]
+    head.weight[4], head.bias[4] = 0.0, 1.0  # always 1, and seen by the widest subnet alone
+    reader.weight[0], reader.bias[0] = 0.0, 1.0
+    reader.weight[0, 4] = -1.0
+    before = _subnets(network)
+    assert not torch.relu(reader(torch.relu(head(LOW))))[:, 0].any()
+    assert wake(network, LOW) == 0
+    assert torch.equal(_subnets(network), before)
+
+
 @pytest.mark.parametrize("architecture", ["abpn", "espcn", "fsrcnn", "edsr", "carn", "slim-plain"])
 def test_it_never_changes_what_a_network_does(architecture: str) -> None:
     torch.manual_seed(1)
@@ -100,6 +132,27 @@ def test_a_recipe_asks_for_it(waves: Callable[[Path, int], Path], tmp_path: Path
     best = train(recipe, [data], tmp_path / "run", start=start, say=said.append)
     assert any("1 units that did nothing begin anew" in line for line in said)
     assert best.weights["head.bias"][1].abs() < 1
+
+
+@pytest.mark.parametrize("dead", [0, 2])
+def test_the_end_of_a_run_names_units_that_do_nothing(
+    dead: int, waves: Callable[[Path, int], Path], tmp_path: Path
+) -> None:
+    data = waves(tmp_path / "waves", 3)
+    network = _network(channels=4, layers=1)
+    with torch.no_grad():
+        network.head.bias.fill_(1.0)
+    _kill(network.head, *range(dead))
+    start = tmp_path / "start.pt"
+    Checkpoint(network.state_dict(), {"step": 0}).save(start)
+    recipe = recipe_from({
+        "name": "idle", "network": {"architecture": "plain", "scale": 2, "channels": 4, "layers": 1},
+        "data": {"patch": 8, "batch": 4, "validation": 1}, "train": {"steps": 2, "lr": 1e-9, "final_lr": 1e-9},
+    })  # fmt: skip
+    said: list[str] = []
+    best = train(recipe, [data], tmp_path / "run", start=start, say=said.append)
+    assert [line.split(" ", 1)[0] for line in said if "do nothing any more" in line] == ([str(dead)] if dead else [])
+    assert torch.equal(best.weights["head.bias"] < -50, network.head.bias < -50)  # what is kept is as it was trained
 
 
 def test_whole_numbers_are_refused(waves: Callable[[Path, int], Path], tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from edgelift.nets import zoo
 from edgelift.nets.network import Network, parameters
 from edgelift.nets.supernet import Slimmable
 from edgelift.training.adversary import adversary_of
-from edgelift.training.batches import batches_of
+from edgelift.training.batches import Batches, batches_of
 from edgelift.training.checkpoint import Checkpoint
 from edgelift.training.losses import goal
 from edgelift.training.optimisers import optimiser_of
@@ -42,8 +42,8 @@ __all__ = ["Progress", "learning_rate", "train"]
 CHECK_EVERY = 50
 """Steps between two looks at the loss on a GPU: a look waits until the device has done its work. A CPU's costs nothing."""
 
-WAKE_BATCHES = 32
-"""Batches in which a unit must have been 0 to count as dead."""
+WAKE_PATCHES = 256
+"""Patches in which a unit must have been 0 to count as dead."""
 
 SUSPENDED = 60.0
 """Seconds that a step counts at most: in a longer one the program was suspended, which is no training time."""
@@ -154,8 +154,7 @@ def train(
     elif start is not None:
         copied = begin_with(network, Checkpoint.load(start).weights, grow=part.grow)
         if part.wake:
-            seen = torch.cat([batch(number)[0] for number in range(WAKE_BATCHES)])
-            say(f"{wake(network, seen)} units that did nothing begin anew")
+            say(f"{wake(network, _seen(recipe, batch))} units that did nothing begin anew")
         averaged.load_state_dict(network.state_dict())
         origin = start.parent.name or start.stem
         say(f"{copied} of {len(network.state_dict())} tensors taken from {start}")
@@ -228,7 +227,16 @@ def train(
             report(Progress(step, share(), seconds, left, losses.mean(), None))
         if stopped:
             raise TrainingError(f"{recipe.name}: stopped at step {step}; the same command goes on from {last}")
+    if not part.quantize and (
+        idle := wake(averaged, _seen(recipe, batch))
+    ):  # all is saved; what it changes is not kept
+        say(f"{idle} units do nothing any more; a new run with 'wake = true' and --start {best} puts them to use")
     return Checkpoint.load(best)
+
+
+def _seen(recipe: Recipe, batch: Batches) -> Tensor:
+    """The low patches (N × 3 × h × w) that show whether a unit ever speaks."""
+    return torch.cat([batch(number)[0] for number in range(-(-WAKE_PATCHES // recipe.data.batch))])
 
 
 class _Losses:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from edgelift.nets.narrow import groups_of
 from edgelift.nets.network import Network
+from edgelift.nets.supernet import Slimmable
 
 __all__ = ["wake"]
 
@@ -20,9 +21,10 @@ def wake(network: Network, low: Tensor) -> int:
 
     A unit is dead where the output of a convolution is below 0 at all pixels of `low` and nothing follows from it. It takes the
     first weights of a new convolution, and the next layers read it with weights of 0 until they learn otherwise. Looked at are
-    channels that one plain convolution makes and plain ones read.
+    channels that one plain convolution makes and plain ones read. Of a supernet the widest subnet says what is dead, and the
+    results of all have to stay.
     """
-    wanted, count = network(low), 0
+    wanted, count = _results(network, low), 0
     for group in groups_of(network).values():
         maker, *others = (network.get_submodule(name) for name in group.makers)
         readers = [layer for name in group.readers if isinstance(layer := network.get_submodule(name), nn.Conv2d)]
@@ -39,12 +41,24 @@ def wake(network: Network, low: Tensor) -> int:
         maker.weight[units], maker.bias[units] = fresh[units], 0.0
         for reader in readers:
             reader.weight[:, units] = 0.0
-        if torch.allclose(network(low), wanted, atol=TOLERANCE):
+        if torch.allclose(_results(network, low), wanted, atol=TOLERANCE):
             count += len(units)
             continue
         for value, before in zip(changed, kept, strict=True):
             value.copy_(before)
     return count
+
+
+def _results(network: Network, low: Tensor) -> Tensor:
+    """What `network`, or each subnet of a supernet, makes of `low`, in a row."""
+    if not isinstance(network, Slimmable):
+        return network(low)  # type: ignore[no-any-return]
+    active, results = network.active, []
+    for variant in range(1, len(network.variants) + 1):
+        network.active = variant
+        results.append(network(low))
+    network.active = active
+    return torch.stack(results)
 
 
 def _silent(network: Network, layer: nn.Conv2d, low: Tensor) -> Tensor:
