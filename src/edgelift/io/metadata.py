@@ -10,13 +10,15 @@ import pyvips
 
 from edgelift.io.vips import Image
 
-__all__ = ["CONVERTED", "Metadata", "Timing", "animate", "describe", "metadata_of", "timing_of"]
+__all__ = ["CONVERTED", "TEXT", "Metadata", "Timing", "animate", "describe", "metadata_of", "timing_of"]
 
 CONVERTED = ("cmyk", "labs", "labq")
 """libvips' names of the colour spaces that become sRGB, so that their ICC profile no longer holds."""
 
+TEXT = "png-comment-"
+"""How libvips' names of fields for the texts of a PNG begin."""
+
 _KEPT = ("icc-profile-data", "exif-data", "xmp-data", "iptc-data", "resolution-unit", "image-description")
-_TEXT = "png-comment-"
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:=[\"']|>))[2-8]")
 _SILENT, _SILENT_DPI = 1.0, 72 / 25.4
 """What libvips fills in, by format, where a file says no resolution."""
@@ -30,6 +32,8 @@ class Metadata:
     """Name, GType and value of libvips fields: ICC profile, EXIF, XMP, IPTC, texts."""
     resolution: tuple[float, float] | None
     """Pixels per millimetre, across and down; None where the picture does not say, or in EXIF only."""
+    texts: bytes = b""
+    """Chunks of a PNG with texts that libvips would damage."""
 
     def has(self, name: str) -> bool:
         """Whether a field of that name is kept."""
@@ -62,7 +66,7 @@ def metadata_of(image: Image, turned: bool) -> Metadata:
 def _kept(image: Image) -> list[str]:
     """Names of what is kept of `image`."""
     try:
-        return [name for name in image.get_fields() if name in _KEPT or name.startswith(_TEXT)]
+        return [name for name in image.get_fields() if name in _KEPT or name.startswith(TEXT)]
     except UnicodeDecodeError:  # PNG calls a text so, and pyvips cannot list them
         return [name for name in _KEPT if image.get_typeof(name)]
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgelift.core.errors import InputError
 
-__all__ = ["colours_of_png"]
+__all__ = ["chunks_of", "colours_of_png"]
 
 GAMMA = 1 / 2.2
 """Of sRGB, as PNG states it; within a twentieth of it nothing is to be seen (the PNG specification's own measure)."""
@@ -39,7 +39,7 @@ def colours_of_png(name: str, head: bytes, grey: bool) -> bytes | None:
     None where they say sRGB, nothing, or where the file has a profile of its own. Raises `InputError` for colours coded as
     no profile here can say, such as those of HDR.
     """
-    chunks = dict(_chunks(head))
+    chunks = {name: content for name, content, _ in chunks_of(head)}
     if b"iCCP" in chunks:
         return None
     coded = chunks.get(b"cICP", b"")
@@ -63,14 +63,17 @@ def colours_of_png(name: str, head: bytes, grey: bool) -> bytes | None:
     return _profile(b"RGB ", places | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve))
 
 
-def _chunks(head: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Name and content of the chunks before the picture's own."""
+def chunks_of(head: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Name, content and check sum of the chunks before the picture's own in `head`, the beginning of a PNG.
+
+    Of the last one they may be cut short.
+    """
     at = 8
     while at + 8 <= len(head):
         size, name = int.from_bytes(head[at : at + 4], "big"), head[at + 4 : at + 8]
         if name == b"IDAT":
             return
-        yield name, head[at + 8 : at + 8 + size]
+        yield name, head[at + 8 : at + 8 + size], head[at + 8 + size : at + 12 + size]
         at += 12 + size
 
 

@@ -28,6 +28,7 @@ from edgelift.io.metadata import CONVERTED, Metadata, Timing, metadata_of, timin
 from edgelift.io.png import colours_of_png
 from edgelift.io.standard import HEAD_BYTES, STANDARD, input_name, standard_input
 from edgelift.io.strips import Rows, Strip, with_hidden_filled
+from edgelift.io.texts import with_texts
 from edgelift.io.vips import Image, call, vips_errors
 
 __all__ = ["DEFAULT_MAX_PIXELS", "PictureReader", "open_picture", "opened_file"]
@@ -175,22 +176,24 @@ def _decoding(name: str) -> AbstractContextManager[None]:
 
 def _open(path: Path, file: FileIO, max_pixels: int, animated: bool) -> PictureReader:
     name = input_name(path)
-    kind = _identify(name, file)
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
+    kind = _identify(name, head)
     if kind.name == "GIF" and not is_whole_gif(file):
         raise InputError(f"{name}: cannot be decoded, as it is damaged or cut short; get an intact copy")
-    image = _with_colours(name, file, kind, _load(file, kind, "sequential"))
+    image = _with_colours(name, head, kind, _load(file, kind, "sequential"))
     frames = _field(image, "n-pages", 1)
     _require_room(name, image.height, image.width, frames, max_pixels)
     if frames > 1 and not (animated and kind.animated):
         raise InputError(f"{name}: {_SEVERAL}")
-    decoded = _still(name, file, kind, image) if frames == 1 else _animation(name, file, kind, frames)
+    decoded = _still(name, file, head, kind, image) if frames == 1 else _animation(name, file, kind, frames)
     return PictureReader(path, os.fstat(file.fileno()), *decoded)
 
 
-def _still(name: str, file: FileIO, kind: PictureFormat, image: Image) -> _Decoded:
+def _still(name: str, file: FileIO, head: bytes, kind: PictureFormat, image: Image) -> _Decoded:
     orientation = _field(image, "orientation", 1)
     if orientation in range(3, 9) or kind.name == "GIF":  # 2 mirrors each row and can stream
-        image = _with_colours(name, file, kind, _load(file, kind, "random"))
+        image = _with_colours(name, head, kind, _load(file, kind, "random"))
     if kind.name == "GIF" and image.bands == 4 and image[3].min() == 255:
         image = image[:3]  # most GIFs name a transparent colour and not all of them use it
     turned = orientation in range(2, 9)
@@ -198,6 +201,8 @@ def _still(name: str, file: FileIO, kind: PictureFormat, image: Image) -> _Decod
         image = image.autorot()
     # libvips itself turns AVIF and HEIC, whatever EXIF and XMP say.
     metadata, depth = metadata_of(image, turned or kind.loader == "heifload_source"), _depth(image, kind)
+    if kind.name == "PNG":
+        metadata = with_texts(metadata, head)
     image = _plain(name, image)
     return widen(image, depth) if 8 < depth < 16 else image, metadata, None, depth
 
@@ -209,9 +214,7 @@ def _animation(name: str, file: FileIO, kind: PictureFormat, frames: int) -> _De
     return _plain(name, image), metadata_of(image, False), timing_of(image, frames), 8
 
 
-def _identify(name: str, file: FileIO) -> PictureFormat:
-    file.seek(0)
-    head = file.read(HEAD_BYTES)
+def _identify(name: str, head: bytes) -> PictureFormat:
     if not head:
         raise InputError(f"{name}: is empty (0 bytes); get an intact copy")
     kind = format_of_bytes(head)
@@ -238,12 +241,11 @@ def _load(file: FileIO, kind: PictureFormat, access: str, **options: Any) -> Ima
     return call(kind.loader, source, access=access, fail_on="error", **options)
 
 
-def _with_colours(name: str, file: FileIO, kind: PictureFormat, image: Image) -> Image:
+def _with_colours(name: str, head: bytes, kind: PictureFormat, image: Image) -> Image:
     """`image` with a profile for what else its file says of its colours."""
     if kind.name != "PNG":
         return image
-    file.seek(0)
-    profile = colours_of_png(name, file.read(HEAD_BYTES), image.bands < 3)
+    profile = colours_of_png(name, head, image.bands < 3)
     if profile is None:
         return image
     image = image.copy()

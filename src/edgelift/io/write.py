@@ -23,10 +23,11 @@ from edgelift.io.depth import narrow
 from edgelift.io.encoding import encoder_options
 from edgelift.io.feed import Feed
 from edgelift.io.formats import COORDINATE_LIMIT, PictureFormat, format_of_suffix, usual
-from edgelift.io.metadata import animate, describe
+from edgelift.io.metadata import Metadata, animate, describe
 from edgelift.io.places import Place, place_for
 from edgelift.io.read import PictureReader
 from edgelift.io.standard import output_name
+from edgelift.io.texts import leave_room, put_texts, texts_for
 from edgelift.io.vips import Image, call, vips_errors
 
 __all__ = ["PictureWriter", "create_picture"]
@@ -118,12 +119,16 @@ class PictureWriter:
 
     def _save(self, descriptor: int) -> None:
         assert self._kind.saver is not None
+        texts, metadata = texts_for(self._like.metadata) if self._kind.name == "PNG" else (b"", self._like.metadata)
+        leave_room(descriptor, texts)
         target = pyvips.Target.new_to_descriptor(descriptor)  # which duplicates the descriptor
-        call(self._kind.saver, self._image(), target, **self._saver_options())
+        call(self._kind.saver, self._image(metadata), target, **self._saver_options())
+        if texts:
+            put_texts(descriptor, texts)
 
-    def _image(self) -> Image:
+    def _image(self, metadata: Metadata) -> Image:
         """The picture to come, as the saver takes it."""
-        image = describe(self._feed.image(), self._like.metadata)
+        image = describe(self._feed.image(), metadata)
         if self._like.timing is not None:
             image = animate(image, self._like.timing)
         if not self._kind.profile and self._like.metadata.has("icc-profile-data"):
