@@ -227,9 +227,9 @@ def train(
             report(Progress(step, share(), seconds, left, losses.mean(), None))
         if stopped:
             raise TrainingError(f"{recipe.name}: stopped at step {step}; the same command goes on from {last}")
-    if not part.quantize and (
-        idle := wake(averaged, _seen(recipe, batch))
-    ):  # all is saved; what it changes is not kept
+    # All is saved by now, so that what waking changes is not kept.
+    idle = 0 if part.quantize else wake(averaged, _seen(recipe, batch))
+    if idle:
         say(f"{idle} units do nothing any more; a new run with 'wake = true' and --start {best} puts them to use")
     return Checkpoint.load(best)
 
