@@ -20,7 +20,7 @@ except ImportError:  # Windows, where a file that is open cannot be removed anyw
 
 __all__ = [
     "FilePlace", "Place", "StandardOutput", "clear_leftovers", "fill", "make_folder", "place_for", "require_free",
-    "require_place",
+    "require_place", "write_all",
 ]  # fmt: skip
 
 _CHUNK = 1 << 20
@@ -104,9 +104,7 @@ class StandardOutput:
         try:
             self._file.seek(0)
             while chunk := self._file.read(_CHUNK):
-                left = memoryview(chunk)
-                while left:
-                    left = left[os.write(OUTPUT, left) :]
+                write_all(OUTPUT, chunk)
         except OSError as exc:
             if exc.errno == errno.EPIPE:
                 raise OutputError(f"{self.name}: what reads it stopped before the picture was complete") from exc
@@ -163,6 +161,13 @@ def clear_leftovers(folder: Path) -> int:
                 leftover.unlink()
                 count += 1
     return count
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write `data` where the descriptor stands, however many calls that takes. Raises `OSError`."""
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
 
 
 def _lock(file: int) -> bool:

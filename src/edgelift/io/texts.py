@@ -12,6 +12,7 @@ import zlib
 from dataclasses import replace
 
 from edgelift.io.metadata import TEXT, Metadata
+from edgelift.io.places import write_all
 from edgelift.io.png import chunks_of
 
 __all__ = ["leave_room", "put_texts", "texts_for", "with_texts"]
@@ -31,23 +32,17 @@ def with_texts(metadata: Metadata, head: bytes) -> Metadata:
 
     Those are the ones of a keyword that are not ASCII throughout. What is not whole in `head` stays as libvips has it.
     """
-    chunks = _texts(head)
     comments: dict[bytes, list[str]] = {}
     for name, _, value in metadata.fields:
         if name.startswith(TEXT):
             comments.setdefault(_keyword(name), []).append(str(value))
-    taken = {
-        keyword
-        for keyword, found in chunks.items()
-        if len(found) >= len(comments.get(keyword, []))
-        and not (keyword in comments and all(text.isascii() for text in comments[keyword]))
-    }
-    fields = tuple(
-        field for field in metadata.fields if not (field[0].startswith(TEXT) and _keyword(field[0]) in taken)
-    )
-    return replace(
-        metadata, fields=fields, texts=b"".join(b"".join(chunks[keyword]) for keyword in chunks if keyword in taken)
-    )
+    taken = {}
+    for keyword, whole in _texts(head).items():
+        said = comments.get(keyword, [])
+        if len(whole) >= len(said) and not (said and "".join(said).isascii()):
+            taken[keyword] = whole
+    fields = [field for field in metadata.fields if not (field[0].startswith(TEXT) and _keyword(field[0]) in taken)]
+    return replace(metadata, fields=tuple(fields), texts=b"".join(map(b"".join, taken.values())))
 
 
 def _keyword(field: str) -> bytes:
@@ -84,9 +79,7 @@ def put_texts(descriptor: int, texts: bytes) -> None:
     os.lseek(descriptor, len(texts), os.SEEK_SET)
     start = os.read(descriptor, _START)
     os.lseek(descriptor, 0, os.SEEK_SET)
-    left = memoryview(start + texts)
-    while left:
-        left = left[os.write(descriptor, left) :]
+    write_all(descriptor, start + texts)
 
 
 def _sum(name: bytes, content: bytes) -> bytes:

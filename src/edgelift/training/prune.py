@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from edgelift.core.errors import RequestError
 from edgelift.nets.narrow import Group, cut, groups_of
 from edgelift.nets.network import Network
+from edgelift.training.batches import Batches
 
 __all__ = ["SALIENCIES", "Plan", "planned", "pruned", "saliency"]
 
@@ -41,7 +42,6 @@ SIDE = 32
 
 Scores = dict[str, Tensor]
 """Group -> one number a channel; what is least goes first."""
-Batches = Callable[[int], tuple[Tensor, Tensor]]
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -25,14 +27,13 @@ def wake(network: Network, low: Tensor) -> int:
     results of all have to stay.
     """
     wanted, count = _results(network, low), 0
-    for group in groups_of(network).values():
-        maker, *others = (network.get_submodule(name) for name in group.makers)
+    groups = [group for group in groups_of(network).values() if len(group.makers) == 1]
+    silent = _silent(network, [group.name for group in groups], low)
+    for group in groups:
+        maker, units = network.get_submodule(group.name), silent[group.name]
         readers = [layer for name in group.readers if isinstance(layer := network.get_submodule(name), nn.Conv2d)]
         assert isinstance(maker, nn.Conv2d)
-        if others or maker.bias is None or len(readers) < len(group.readers):
-            continue
-        units = _silent(network, maker, low)
-        if not len(units):
+        if maker.bias is None or len(readers) < len(group.readers) or not len(units):
             continue
         changed = [maker.weight, maker.bias, *(reader.weight for reader in readers)]
         kept = [value.clone() for value in changed]
@@ -61,10 +62,19 @@ def _results(network: Network, low: Tensor) -> Tensor:
     return torch.stack(results)
 
 
-def _silent(network: Network, layer: nn.Conv2d, low: Tensor) -> Tensor:
-    """Numbers of the channels of `layer` that are nowhere above 0."""
-    seen: list[Tensor] = []
-    hook = layer.register_forward_hook(lambda module, given, result: seen.append(result.amax((0, 2, 3))))
+def _silent(network: Network, names: Sequence[str], low: Tensor) -> dict[str, Tensor]:
+    """Layer -> numbers of its channels that are nowhere above 0, for all layers in one run.
+
+    One is enough: nothing reads a unit that begins anew, so that no layer behind it changes.
+    """
+    highest: dict[str, Tensor] = {}
+    hooks = [
+        network.get_submodule(name).register_forward_hook(
+            lambda module, given, result, name=name: highest.update({name: result.amax((0, 2, 3))})
+        )
+        for name in names
+    ]
     network(low)
-    hook.remove()
-    return (seen[0] <= 0).nonzero().flatten()
+    for hook in hooks:
+        hook.remove()
+    return {name: (values <= 0).nonzero().flatten() for name, values in highest.items()}
