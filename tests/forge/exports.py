@@ -28,6 +28,7 @@ __all__ = ["CONFIGS", "SMALL", "Export", "drawn", "exported", "name_of", "quick"
 
 SMALL: dict[str, dict[str, Any]] = {
     "abpn": {"channels": 6, "layers": 1},
+    "branched-plain": {"widths": (2, 4, 6), "layers": (2, 1, 1)},
     "carn": {"channels": 4, "blocks": 1, "layers": 2},
     "carn-m": {"channels": 4, "blocks": 1, "layers": 2, "groups": 2},
     "edsr": {"channels": 6, "layers": 1},

@@ -35,6 +35,7 @@ from edgelift.tiling.plan import auto_tile, plan
 COLOUR_BITS, SLOPE_BITS = 8, 1
 FORMS: dict[str, list[dict[str, Any]]] = {
     "abpn": [{"channels": 4, "layers": 1, "residual": residual} for residual in RESIDUALS],
+    "branched-plain": [{"widths": [3, 4], "layers": [1, 2]}],
     "carn": [{"channels": 3, "blocks": 1, "layers": 1, "tail": tail} for tail in TAILS],
     "carn-m": [{"channels": 4, "blocks": 1, "layers": 1, "groups": 2}],
     "edsr": [{"channels": 4, "layers": 1, "tail": tail} for tail in TAILS],

@@ -20,6 +20,7 @@ from edgelift.nets.network import Network, parameters, shuffle_blocks
 SCALES = (2, 3, 4)
 PADDINGS = ("zeros", "replicate")
 SHORT: dict[str, dict[str, Any]] = {
+    "branched-plain": {"widths": [4, 6], "layers": [1, 2]},
     "carn": {"channels": 4, "blocks": 2, "layers": 1},
     "carn-m": {"channels": 4, "blocks": 1, "layers": 2, "groups": 2},
     "edsr": {"channels": 6, "layers": 3},
@@ -118,6 +119,7 @@ def test_the_result_is_scale_times_larger(name: str, config: dict[str, Any]) -> 
         ("srresnet", {"scale": 4}, 1_545_219 - 33 * 64 + 33 * 128 + 19 * 64),
         ("srvgg", {"scale": 4}, 1_213_296),
         ("srvgg", {"scale": 4, "layers": 16}, 621_424),
+        ("branched-plain", {"scale": 2, "widths": [4, 8], "layers": [0, 1]}, 9 * (15 * 4 + 15 * 8 + 64) + 4 + 16 + 24),
         ("plain", {"scale": 3}, 9 * (3 * 32 + 5 * 32 * 32 + 32 * 27) + 6 * 32 + 27),
         ("slim-plain", {"scale": 4}, 9 * (3 * 48 + 5 * 48 * 48 + 48 * 48) + 6 * 48 + 48),  # narrower ones add none
         ("slim-carn", {"scale": 4}, 816_451 - 1731 + 64 * 48 * 9 + 48),
@@ -191,7 +193,7 @@ def _macs(name: str, s: int) -> int:
     if name == "fsrcnn":
         taps = 5 if s == 2 else 3  # low-resolution pixels that a 9×9 kernel of stride s meets along one side
         return 25 * 56 + 56 * 12 + 4 * 9 * 12 * 12 + 12 * 56 + 56 * s**2 * taps**2 + _colour_path(s)
-    if name in ("plain", "slim-plain"):
+    if name in ("plain", "slim-plain", "branched-plain"):
         c = 32 if name == "plain" else 48
         return 9 * (3 * c + 5 * c * c + c * 3 * s**2)
     if name in ("carn", "carn-m"):

@@ -46,6 +46,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "abpn": {"scale": 3, "padding": "replicate", "channels": 6, "layers": 1},
     "espcn": {"scale": 3, "padding": "replicate"},
     "fsrcnn": {"scale": 2, "padding": "zeros", "channels": 8, "shrunk": 4, "layers": 1},
+    "branched-plain": {"scale": 2, "widths": (2, 4), "layers": (2, 1)},
     "slim-plain": {"scale": 2, "widths": (2, 4, 6), "layers": 1},
     "slim-fsrcnn": {"scale": 3, "widths": (3, 5), "shrunk": 4, "layers": 1},
     "abpn after the shuffle": {"scale": 3, "residual": "image", "channels": 6, "layers": 1},

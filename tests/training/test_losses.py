@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from edgelift.training.losses import LOSSES, charbonnier, frequency, goal, gradient
+from edgelift.training.losses import LOSSES, charbonnier, frequency, goal, gradient, psnr
 from edgelift.training.recipe import TrainPart
 
 RESULT = torch.tensor([[0.0, 0.5], [1.0, 0.25]])
@@ -22,6 +22,20 @@ def test_values_by_hand() -> None:
     assert charbonnier(RESULT, TRUTH, epsilon=0.4).item() == pytest.approx(
         (0.4 + math.sqrt(0.32) + 0.5 + math.sqrt(0.41)) / 4
     )
+
+
+def test_a_mean_of_psnrs_counts_each_picture_alike() -> None:
+    """Twice the error at one picture costs as much as at another that is ten times farther off."""
+    truth = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    errors = torch.tensor([0.02, 0.2]).reshape(2, 1, 1, 1)
+    losses = [
+        psnr(truth + errors * torch.tensor(factors).reshape(2, 1, 1, 1), truth, floor=0.0).item()
+        for factors in ([1.0, 1.0], [2.0, 1.0], [1.0, 2.0])
+    ]
+    assert losses[0] == pytest.approx(math.log(0.02 * 0.2), rel=1e-5)
+    assert losses[1] - losses[0] == pytest.approx(math.log(2), rel=1e-4)
+    assert losses[2] == pytest.approx(losses[1], rel=1e-5)
+    assert psnr(truth, truth).item() == pytest.approx(math.log(1e-4))
 
 
 @pytest.mark.parametrize("name", list(LOSSES))

@@ -58,3 +58,14 @@ def test_a_narrower_network_does_not_take_what_is_too_wide() -> None:
     before = narrow.head.weight.clone()
     begin_with(narrow, wide.state_dict(), grow=True)
     assert torch.equal(narrow.head.weight, before)
+
+
+@torch.no_grad()
+def test_a_network_by_itself_takes_the_subnet_of_its_width() -> None:
+    torch.manual_seed(0)
+    low = torch.rand(1, 3, 9, 11)
+    supernet = zoo.build("slim-plain", scale=2, widths=[4, 8], layers=1).eval()
+    for variant, channels in ((1, 4), (2, 8)):
+        alone = zoo.build("plain", scale=2, channels=channels, layers=1).eval()
+        assert begin_with(alone, supernet.state_dict()) == len(alone.state_dict())
+        assert torch.equal(alone(low), supernet.subnet(variant)(low))

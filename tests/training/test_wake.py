@@ -100,7 +100,17 @@ def test_a_unit_that_a_narrow_subnet_uses_is_kept() -> None:
     assert torch.equal(_subnets(network), before)
 
 
-@pytest.mark.parametrize("architecture", ["abpn", "espcn", "fsrcnn", "edsr", "carn", "slim-plain"])
+@torch.no_grad()
+def test_each_branch_is_looked_at() -> None:
+    network = zoo.build("branched-plain", scale=2, widths=[4, 8], layers=[1, 1]).eval()
+    for variant, units in ((1, [2]), (2, [0, 5])):
+        _kill(network.branch(variant).head, *units)
+    before = _subnets(network)
+    assert wake(network, LOW) == 3
+    assert torch.allclose(_subnets(network), before, atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ["abpn", "espcn", "fsrcnn", "edsr", "carn", "slim-plain", "branched-plain"])
 def test_it_never_changes_what_a_network_does(architecture: str) -> None:
     torch.manual_seed(1)
     network = zoo.build(architecture, scale=2)

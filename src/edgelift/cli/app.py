@@ -23,6 +23,7 @@ from edgelift.cli import (
     evaluate,
     export,
     import_,
+    join,
     models,
     niqe,
     plan,
@@ -82,6 +83,7 @@ app.command("train")(train.train)
 app.command("ablate")(ablate.ablate)
 app.command("prune")(prune.prune)
 app.command("average")(average.average)
+app.command("join")(join.join)
 app.command("export")(export.export)
 app.command("import")(import_.import_)
 app.command("targets")(compile.targets)

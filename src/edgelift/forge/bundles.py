@@ -19,8 +19,8 @@ from edgelift.core.spec import ModelSpec
 from edgelift.forge.reference import ReferenceEngine
 from edgelift.io.bundle import Bundle, core_out, read_bundle, write_bundle
 from edgelift.nets import zoo
+from edgelift.nets.family import Family
 from edgelift.nets.network import Network, parameters
-from edgelift.nets.supernet import Slimmable
 from edgelift.targets.onnx import export
 from edgelift.training.checkpoint import Checkpoint
 from edgelift.training.quantised import float_weights, learnt_ranges
@@ -44,7 +44,7 @@ def spec_of(network: Network, name: str, licence: str, training: dict[str, Any])
         colour=network.colour, parameters=min(parameters(network), parameters(runs)), macs=runs.macs_per_pixel(),
         licence=licence,
         variants=network.variants, training=training,
-        routing={"macs": list(network.costs)} if isinstance(network, Slimmable) else {},
+        routing={"macs": list(network.costs)} if isinstance(network, Family) else {},
     )  # fmt: skip
 
 
@@ -68,7 +68,7 @@ def bundle_checkpoint(
     network.load_state_dict(float_weights(checkpoint.weights))
     kept = ("recipe", "data", "pictures", "step", "seconds", "device", "best_psnr_y", "started_from")
     training = {key: meta.get(key) for key in kept}
-    training |= {key: meta[key] for key in ("averaged_from",) if key in meta}
+    training |= {key: meta[key] for key in ("averaged_from", "joined_from") if key in meta}
     if ranges := learnt_ranges(checkpoint.weights):
         training["ranges"] = ranges
     if content is not None:

@@ -20,8 +20,8 @@ from edgelift.forge.gate import Parity, enlarge, in_turn, measured
 from edgelift.forge.tiles import proofs
 from edgelift.io.bundle import Bundle, find_bundle, read_bundle, require_bundle_place
 from edgelift.nets import zoo
+from edgelift.nets.family import Family
 from edgelift.nets.network import Network
-from edgelift.nets.supernet import Slimmable
 from edgelift.runtime.engines import open_engine
 from edgelift.training.batches import batches_of
 from edgelift.training.checkpoint import Checkpoint, network_of
@@ -138,7 +138,7 @@ def _trained(model: str) -> tuple[Network, Recipe]:
         bundle = read_bundle(find_bundle(model))
         network = network_from(bundle)
         plain = dict(bundle.spec.training.get("recipe") or {"name": bundle.spec.name})
-    if isinstance(network, Slimmable):
+    if isinstance(network, Family):
         raise RequestError(f"{network.architecture} is a supernet, which has narrower networks inside already")
     config = dict(network.config)
     if config.get("block", "plain") != "plain":

@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from edgelift.core.spec import ModelSpec
 from edgelift.io.blocks import bicubic_weights
+from edgelift.nets.family import Family
 from edgelift.nets.network import Network
-from edgelift.nets.supernet import Slimmable
 from edgelift.runtime.engine import Availability, Device, Limits, check_run
 
 __all__ = ["ReferenceEngine"]
@@ -25,7 +25,7 @@ class ReferenceEngine:
     def __init__(self, network: Network, spec: ModelSpec, samples: str = "uint8") -> None:
         self._network, self._samples = network.eval(), samples
         count = len(network.variants)
-        self._variants = [network.subnet(k) if isinstance(network, Slimmable) else network for k in range(1, count + 1)]
+        self._variants = [network.subnet(k) if isinstance(network, Family) else network for k in range(1, count + 1)]
         self.spec, self.limits, self.device, self.precision = spec, Limits(), "CPU", "f32"
 
     @classmethod

@@ -19,11 +19,15 @@ from torch.func import functional_call
 
 from edgelift.nets.carn import CARN
 from edgelift.nets.edsr import EDSR
+from edgelift.nets.family import Family
 from edgelift.nets.fsrcnn import FSRCNN
 from edgelift.nets.network import Network
 from edgelift.nets.plain import Plain
 
-__all__ = ["SlimCARN", "SlimEDSR", "SlimFSRCNN", "SlimPlain", "Slimmable", "leading"]
+__all__ = ["FULL", "SlimCARN", "SlimEDSR", "SlimFSRCNN", "SlimPlain", "Slimmable", "leading"]
+
+FULL = "full."
+"""Before the names of a supernet's weights; those of a subnet, which is a network of its own, lack it."""
 
 
 def leading(value: Tensor, shape: Sequence[int]) -> Tensor:
@@ -31,11 +35,8 @@ def leading(value: Tensor, shape: Sequence[int]) -> Tensor:
     return value[tuple(slice(n) for n in shape)]
 
 
-class Slimmable(Network):
-    """Base of supernets: a subclass says which backbone. `widths` rise; the last is the whole network.
-
-    `active` is the subnet that runs, counted from 1; the widest unless it is set.
-    """
+class Slimmable(Family):
+    """Base of supernets: a subclass says which backbone. `widths` rise; the last is the whole network."""
 
     def __init__(self, backbone: Callable[..., Network], widths: Sequence[int], config: dict[str, Any]) -> None:
         super().__init__()
@@ -63,7 +64,7 @@ class Slimmable(Network):
         return out
 
     def subnet(self, variant: int) -> Network:
-        """A network of its own with a copy of the weights of subnet `variant`, from 1."""
+        """See `Family.subnet`."""
         form = copy.deepcopy((*self._forms, self.full)[variant - 1])
         own = self.full.state_dict()
         form.load_state_dict({name: leading(own[name], value.shape) for name, value in form.state_dict().items()})
@@ -77,7 +78,7 @@ class Slimmable(Network):
 
     @property
     def costs(self) -> tuple[int, ...]:
-        """Multiply-adds for one input pixel of each subnet."""
+        """See `Family.costs`."""
         return (*(form.macs_per_pixel() for form in self._forms), self.full.macs_per_pixel())
 
 

@@ -15,6 +15,7 @@ ARCHITECTURES = Registry(
     "network architecture",
     {
         "abpn": "edgelift.nets.abpn:ABPN",
+        "branched-plain": "edgelift.nets.branched:BranchedPlain",
         "carn": "edgelift.nets.carn:CARN",
         "carn-m": "edgelift.nets.carn:CARNM",
         "edsr": "edgelift.nets.edsr:EDSR",

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from edgelift.core.errors import RequestError
 from edgelift.core.spec import ModelSpec
+from edgelift.nets.branched import Branched
 from edgelift.nets.network import Network
-from edgelift.nets.supernet import Slimmable
+from edgelift.nets.supernet import FULL, Slimmable
 
 __all__ = ["export"]
 
@@ -115,8 +116,27 @@ def _core(network: Network) -> onnx.GraphProto:
     return graph
 
 
-FULL = "full."
-"""Before the names of a supernet's weights; those of a subnet, which is a network of its own, lack it."""
+def _branched(network: Branched) -> onnx.GraphProto:
+    """The cores of all branches, the last one's as that of the whole."""
+    count = len(network.branches)
+    graphs = [_core(network.subnet(variant)) for variant in range(1, count + 1)]
+    core = onnx.GraphProto()
+    for number, graph in enumerate(graphs):
+        _add_branch(core, graph, "core_out" if number == count - 1 else f"core_out.{number + 1}", f"branches.{number}.")
+    return core
+
+
+def _add_branch(core: onnx.GraphProto, branch: onnx.GraphProto, end: str, prefix: str) -> None:
+    """Put `branch` into `core` beside what is there; its core ends in `end`, all its other names begin with `prefix`."""
+    kept = {"": "", "core_in": "core_in", "core_out": end}
+    for tensor in branch.initializer:
+        tensor.name = prefix + tensor.name
+    for node in branch.node:
+        node.name = prefix + node.name
+        node.input[:] = [kept.get(name, prefix + name) for name in node.input]
+        node.output[:] = [kept.get(name, prefix + name) for name in node.output]
+    core.initializer.extend(branch.initializer)
+    core.node.extend(branch.node)
 
 
 def _add_subnet(core: onnx.GraphProto, subnet: onnx.GraphProto, variant: int, name: str) -> None:
@@ -167,7 +187,7 @@ def export(network: Network, spec: ModelSpec) -> onnx.ModelProto:
     if not network.homogeneous:
         raise RequestError(f"{network.architecture}: only networks with ReLU-like activations can be exported so far")
     network = _ready(copy.deepcopy(network).cpu().eval())
-    core = _core(network)
+    core = _branched(network) if isinstance(network, Branched) else _core(network)
     if isinstance(network, Slimmable):
         for variant, name in enumerate(network.variants[:-1], 1):
             _add_subnet(core, _core(network.subnet(variant)), variant, name)

@@ -22,8 +22,8 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from edgelift.core.errors import RecipeError, RequestError, TrainingError
 from edgelift.nets import zoo
+from edgelift.nets.family import Family
 from edgelift.nets.network import Network, parameters
-from edgelift.nets.supernet import Slimmable
 from edgelift.training.adversary import adversary_of
 from edgelift.training.batches import Batches, batches_of
 from edgelift.training.checkpoint import Checkpoint
@@ -78,7 +78,7 @@ def learning_rate(part: TrainPart, done: float) -> float:
 
 def _chances(network: Network, power: float) -> NDArray[np.float64] | None:
     """How likely each subnet of a supernet is to be drawn; None for one network."""
-    if not isinstance(network, Slimmable):
+    if not isinstance(network, Family):
         return None
     weights = np.array(network.costs, np.float64) ** power
     return np.asarray(weights / weights.sum())
@@ -86,7 +86,7 @@ def _chances(network: Network, power: float) -> NDArray[np.float64] | None:
 
 def _draw(network: Network, chances: NDArray[np.float64] | None, seed: int, step: int) -> None:
     """Choose the subnet that a step trains: by (seed, step) alone, so that a resumed run goes on alike."""
-    if chances is not None and isinstance(network, Slimmable):
+    if chances is not None and isinstance(network, Family):
         network.active = 1 + int(np.random.default_rng([seed, step, 1]).choice(len(chances), p=chances))
 
 

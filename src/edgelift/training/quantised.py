@@ -17,8 +17,8 @@ from torch import Tensor, fx, nn
 from torch.func import functional_call
 
 from edgelift.core.errors import TrainingError
+from edgelift.nets.family import Family
 from edgelift.nets.network import Network, RunsAsConv, conv_of
-from edgelift.nets.supernet import Slimmable
 from edgelift.nets.trace import ACTIVATIONS, kind_of, layer_of, traced
 from edgelift.training.fake import FakeGrid, on_pixel_grid, weights_on_grid
 
@@ -44,7 +44,7 @@ class Quantised(Network):
 
     def __init__(self, network: Network) -> None:
         super().__init__()
-        if isinstance(network, Slimmable):
+        if isinstance(network, Family):
             raise TrainingError(
                 f"{network.architecture} is a supernet: its networks would need ranges each; train one width by itself"
             )

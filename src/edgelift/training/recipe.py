@@ -56,7 +56,7 @@ class TrainPart:
     """How it is trained."""
 
     loss: str = "l1"
-    """`l1`, `l2` or `charbonnier`."""
+    """`l1`, `l2`, `charbonnier` or `psnr`."""
     last_loss: str = ""
     """The loss at the end of the run; empty for the same one."""
     last_share: float = 0.1
@@ -141,7 +141,7 @@ class Recipe:
         return plain | {name: plain_values(part) for name, part in further.items() if part is not None}
 
 
-_LOSS_NAMES = ("l1", "l2", "charbonnier")
+_LOSS_NAMES = ("l1", "l2", "charbonnier", "psnr")
 _FACTORS = Rule(lambda value: all(0 < one < 1 for one in value), "must be factors above 0 and below 1")
 _LAST_LOSS = Rule(lambda value: value in ("", *_LOSS_NAMES), f"expected one of {', '.join(_LOSS_NAMES)}, or nothing")
 _SHARES = Rule(

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from edgelift.nets.reparam import EdgeConv
+from edgelift.nets.supernet import FULL, leading
 
 __all__ = ["begin_with"]
 
@@ -17,8 +18,11 @@ def begin_with(network: nn.Module, weights: dict[str, Tensor], *, grow: bool = F
     A block of several branches takes the weights of a plain convolution of its name: its sum becomes that convolution.
     With `grow` a layer also takes those of a narrower one, as its first channels. These read none of the further ones at
     first, so that they stay the features they were; the further ones keep their random weights, to become something new.
+    Of a supernet, a network by itself takes the subnet of its width.
     """
     own = network.state_dict()
+    if not any(name.startswith(FULL) for name in own):
+        weights = _subnet(weights, own)
     given = {name: _put(own[name], value) for name, value in weights.items() if _fits(own.get(name), value, grow)}
     network.load_state_dict(own | given)
     count = len(given)
@@ -30,8 +34,17 @@ def begin_with(network: nn.Module, weights: dict[str, Tensor], *, grow: bool = F
     return count
 
 
-def _fits(own: Tensor | None, value: Tensor, grow: bool) -> bool:
-    if own is None or own.ndim != value.ndim:
+def _subnet(weights: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """`weights` with those of a supernet under the names and in the shapes of `own`; the others as they are."""
+    shared = {name.removeprefix(FULL): value for name, value in weights.items() if name.startswith(FULL)}
+    narrow = {
+        name: leading(value, own[name].shape) for name, value in shared.items() if _fits(value, own.get(name), True)
+    }
+    return weights | narrow
+
+
+def _fits(own: Tensor | None, value: Tensor | None, grow: bool) -> bool:
+    if own is None or value is None or own.ndim != value.ndim:
         return False
     if not grow or own.ndim == 0:
         return own.shape == value.shape

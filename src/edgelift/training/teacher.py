@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from edgelift.core.errors import TrainingError
+from edgelift.nets.family import Family
 from edgelift.nets.network import Network
-from edgelift.nets.supernet import Slimmable
 from edgelift.training.checkpoint import Checkpoint, network_of
 from edgelift.training.recipe import TrainPart
 
@@ -63,7 +63,7 @@ class Teacher:
     def loss(self, loss: Loss, student: Network, low: Tensor, result: Tensor, truth: Tensor) -> Tensor:
         """`loss` of `result` (N × 3 × scale·h × scale·w, made of `low` by `student`) against truth and teacher."""
         own = loss(result, truth)
-        if self.own and isinstance(student, Slimmable) and student.active == len(student.variants):
+        if self.own and isinstance(student, Family) and student.active == len(student.variants):
             return own
         with torch.no_grad():
             lesson = ensemble(self.network, low) if self.by_eight else self.network(low)
@@ -99,7 +99,7 @@ def teacher_of(
     if not part.teacher:
         return None
     if part.teacher == WIDEST:
-        if not isinstance(averaged, Slimmable):
+        if not isinstance(averaged, Family):
             raise TrainingError(f"teacher = {WIDEST!r} is for supernets; {averaged.architecture} is one network")
         return Teacher(averaged, part.teacher_weight, by_eight=part.teacher_ensemble, own=True)
     path = _own_start(averaged, run, start) if part.teacher == START else teacher_file(part.teacher, run.parent)

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from edgelift.core.metrics import psnr_y
+from edgelift.nets.family import Family
 from edgelift.nets.network import Network
-from edgelift.nets.supernet import Slimmable
 from edgelift.training.data import Pair, load_pairs
 from edgelift.training.degrade.files import degraded
 from edgelift.training.degrade.pictures import sharpened
@@ -45,7 +45,7 @@ def middle(pair: Pair, side: int) -> Pair:
 
 def validate_all(network: Network, pairs: Sequence[Pair], device: torch.device) -> list[float]:
     """`validate` of each subnet, narrowest first; of the network itself where it is one. The widest is active after it."""
-    if not isinstance(network, Slimmable):
+    if not isinstance(network, Family):
         return [validate(network, pairs, device)]
     scores = []
     for variant in range(1, len(network.variants) + 1):

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from edgelift.nets.branched import Branched
+from edgelift.nets.family import Family
 from edgelift.nets.narrow import groups_of
 from edgelift.nets.network import Network
-from edgelift.nets.supernet import Slimmable
 
 __all__ = ["wake"]
 
@@ -24,8 +25,10 @@ def wake(network: Network, low: Tensor) -> int:
     A unit is dead where the output of a convolution is below 0 at all pixels of `low` and nothing follows from it. It takes the
     first weights of a new convolution, and the next layers read it with weights of 0 until they learn otherwise. Looked at are
     channels that one plain convolution makes and plain ones read. Of a supernet the widest subnet says what is dead, and the
-    results of all have to stay.
+    results of all have to stay; of branches each is looked at by itself.
     """
+    if isinstance(network, Branched):
+        return sum(wake(network.branch(variant), low) for variant in range(1, len(network.variants) + 1))
     wanted, count = _results(network, low), 0
     groups = [group for group in groups_of(network).values() if len(group.makers) == 1]
     silent = _silent(network, [group.name for group in groups], low)
@@ -52,7 +55,7 @@ def wake(network: Network, low: Tensor) -> int:
 
 def _results(network: Network, low: Tensor) -> Tensor:
     """What `network`, or each subnet of a supernet, makes of `low`, in a row."""
-    if not isinstance(network, Slimmable):
+    if not isinstance(network, Family):
         return network(low)  # type: ignore[no-any-return]
     active, results = network.active, []
     for variant in range(1, len(network.variants) + 1):
