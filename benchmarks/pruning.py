@@ -53,8 +53,8 @@ def trained(recipe: Recipe, folders: list[Path], run: Path, start: Path | None =
         return Checkpoint.load(run / "best.pt")
 
     def report(progress: Progress) -> None:
-        if progress.psnr_y is not None:
-            print(f"{recipe.name} {progress.step} {progress.psnr_y:.3f}", flush=True)
+        if progress.score is not None:
+            print(f"{recipe.name} {progress.step} {progress.score.psnr_y:.3f}", flush=True)
 
     return train(recipe, folders, run, start=start, report=report, say=lambda words: None)
 
@@ -91,7 +91,7 @@ def measure(
             Checkpoint(made.state_dict(), {"step": 0}).save(start)
             tuned = trained(recipe_of(recipe, made, plan.share, tune), folders, start.parent, start)
             row = {"share": plan.share, "kind": kind, "steps": steps + tune, "widths": plan.widths}
-            rows.append({**row, "cut": validate(made, checks, device), "psnr": tuned.meta["best_psnr_y"]})
+            rows.append({**row, "cut": validate(made, checks, device).psnr_y, "psnr": tuned.meta["best_psnr_y"]})
             networks.append(made)
             if kind == kinds[0]:
                 again = replace(

@@ -147,7 +147,7 @@ def test_the_newest_state_is_kept_as_best(data: Path, tmp_path: Path) -> None:
     """Psnr falls here: the adversary is all that counts."""
     reports: list[Progress] = []
     best = train(_recipe({"weight": 1e3}, lr=1e-2), [data], tmp_path, report=reports.append, say=_quiet)
-    scores = [r.psnr_y for r in reports]
+    scores = [r.score.psnr_y for r in reports if r.score]
     assert scores[-1] < max(s for s in scores if s is not None)  # type: ignore[operator]  # all are numbers
     assert best.meta["step"] == 12
     assert best.meta["best_psnr_y"] == pytest.approx(scores[-1])

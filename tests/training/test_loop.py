@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from edgelift.core.errors import EdgeliftError, RecipeError, TrainingError
-from edgelift.core.metrics import psnr_y
+from edgelift.core.metrics import psnr, psnr_y
 from edgelift.nets import zoo
 from edgelift.nets.network import Network
 from edgelift.training import loop, validation
@@ -110,11 +110,14 @@ def test_validation_is_psnr_y_of_rounded_clipped_results() -> None:
     rng = np.random.default_rng(0)
     sizes = [((7, 9, 3), (14, 18, 3)), ((8, 9, 3), (16, 18, 3))]
     pairs = [Pair("p", *(rng.integers(0, 256, shape, np.uint8) for shape in size)) for size in sizes]
-    expected = []
+    luma, colour = [], []
     for pair in pairs:
         larger = pair.low.repeat(2, axis=0).repeat(2, axis=1).astype(np.float64) * 1.1
-        expected.append(psnr_y(np.clip(np.round(larger), 0, 255).astype(np.uint8), pair.high, 2))
-    assert validate(_Nearest(), pairs, CPU) == pytest.approx(np.mean(expected), abs=0.01)  # type: ignore[arg-type]  # a stub
+        result = np.clip(np.round(larger), 0, 255).astype(np.uint8)
+        luma.append(psnr_y(result, pair.high, 2))
+        colour.append(psnr(result[2:-2, 2:-2], pair.high[2:-2, 2:-2]))
+    score = validate(_Nearest(), pairs, CPU)  # type: ignore[arg-type]  # a stub
+    assert score == (pytest.approx(np.mean(luma), abs=0.01), pytest.approx(np.mean(colour), abs=0.01))
 
 
 def test_large_validation_pictures_are_cut_from_their_middle() -> None:
@@ -136,10 +139,10 @@ def test_a_short_run_learns_and_leaves_its_best_checkpoint(data: Path, tmp_path:
     best = train(recipe, [data], tmp_path / "run", report=reports.append, say=_quiet)
     assert [r.step for r in reports] == [25, 50, 75, 100]
     assert reports[-1].loss < 0.85 * reports[0].loss
-    first, *_, final = [r.psnr_y for r in reports]
+    first, *_, final = [r.score for r in reports]
     assert first is not None
     assert final is not None
-    assert final > first + 1.0
+    assert final.psnr_y > first.psnr_y + 1.0
     assert reports[-1].done == 1.0
     assert reports[-1].seconds_left == 0.0
     assert [r.seconds for r in reports] == sorted(r.seconds for r in reports)
@@ -152,7 +155,9 @@ def test_a_short_run_learns_and_leaves_its_best_checkpoint(data: Path, tmp_path:
     assert facts["step"] == 100
     assert facts["pictures"] == 4
     assert facts["data"] == [data.name]
-    rows = [[r.step, pytest.approx(r.psnr_y, abs=1e-4), pytest.approx(r.loss, abs=1e-6)] for r in reports]
+    rows = [
+        [r.step, pytest.approx(r.score.psnr_y, abs=1e-4), pytest.approx(r.loss, abs=1e-6)] for r in reports if r.score
+    ]
     assert facts["history"] == rows
 
 
@@ -162,16 +167,16 @@ def test_the_best_checkpoint_scores_what_it_states(data: Path, tmp_path: Path) -
     held = load_pairs(split(find_pictures([data]), 1)[1], 2)
     network = _fresh(recipe)
     network.load_state_dict(best.weights)
-    assert validate(network, held, CPU) == pytest.approx(best.meta["best_psnr_y"], abs=1e-6)
+    assert validate(network, held, CPU).psnr_y == pytest.approx(best.meta["best_psnr_y"], abs=1e-6)
     network.load_state_dict(Checkpoint.load(tmp_path / "last.pt").state["network"])  # the raw weights score otherwise
-    assert validate(network, held, CPU) != pytest.approx(best.meta["best_psnr_y"], abs=1e-3)
+    assert validate(network, held, CPU).psnr_y != pytest.approx(best.meta["best_psnr_y"], abs=1e-3)
 
 
 def test_the_best_validation_is_kept_whatever_follows(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter([20.0, 30.0, 10.0, 25.0])
-    monkeypatch.setattr(validation, "validate", lambda *_: next(scores))
+    monkeypatch.setattr(validation, "validate", lambda *_: validation.Score(next(scores), 5.0))
     recipe = _recipe(steps=4, validate_every=1)
     with pytest.raises(TrainingError, match="stopped"):
         train(recipe, [data], tmp_path, stop=_after(3), say=_quiet)
@@ -196,7 +201,7 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(data: Path, t
 def test_progress_comes_every_hundred_steps_too(data: Path, tmp_path: Path) -> None:
     reports: list[Progress] = []
     train(_recipe(steps=103, validate_every=1000), [data], tmp_path, report=reports.append, say=_quiet)
-    assert [(r.step, r.psnr_y is None) for r in reports] == [(100, True), (103, False)]
+    assert [(r.step, r.score is None) for r in reports] == [(100, True), (103, False)]
     assert reports[0].done == pytest.approx(100 / 103)
     assert reports[0].seconds_left == pytest.approx(reports[0].seconds * 3 / 100)
 
@@ -523,7 +528,7 @@ def test_a_degraded_run_resumes_exactly(data: Path, tmp_path: Path) -> None:
 def test_degraded_pictures_validate_worse_than_clean_ones(data: Path) -> None:
     held = split(find_pictures([data]), 1)[1]
     checks = [validation.load_checks(recipe, held, 2, _quiet) for recipe in (_recipe(), _degraded(), _degraded())]
-    scores = [validate(_Nearest(), pairs, CPU) for pairs in checks]  # type: ignore[arg-type]  # a stub
+    scores = [validate(_Nearest(), pairs, CPU).psnr_y for pairs in checks]  # type: ignore[arg-type]  # a stub
     assert scores[0] > scores[1] + 1
     assert scores[1] == scores[2]
     assert all(np.array_equal(pairs[0].high, checks[0][0].high) for pairs in checks)

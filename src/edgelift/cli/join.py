@@ -33,5 +33,7 @@ def join(
     made = joined(checkpoints, name or output.stem)
     made.save(output)
     network = made.meta["recipe"]["network"]
-    scores = ", ".join("–" if score is None else f"{score:.3f}" for score in made.meta["psnr_y_each"])
+    scores = ", ".join(
+        "–" if score is None else f"{score:.3f}" for score in (row["psnr_y"] for row in made.meta["joined_from"])
+    )
     typer.echo(f"{output}: widths {network['widths']}, layers {network['layers']}; validation PSNR-Y {scores} dB")

@@ -119,12 +119,12 @@ def show(progress: Progress | None) -> None:
         if terminal:
             typer.echo(err=True)
         return
-    if progress.psnr_y is None and not terminal:
+    if progress.score is None and not terminal:
         return
     words = f"step {progress.step}  {progress.done:.1%}  loss {progress.loss:.5f}  {progress.seconds_left / 60:.1f} min left"
-    if progress.psnr_y is not None:
-        words += f"  validation {progress.psnr_y:.3f} dB"
-    typer.echo(("\r\x1b[K" if terminal else "") + words, err=True, nl=progress.psnr_y is not None)
+    if progress.score is not None:
+        words += f"  validation {progress.score.psnr_y:.3f} dB, RGB {progress.score.psnr_rgb:.3f}"
+    typer.echo(("\r\x1b[K" if terminal else "") + words, err=True, nl=progress.score is not None)
 
 
 def require_torch() -> None:

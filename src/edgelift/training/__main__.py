@@ -12,10 +12,11 @@ from edgelift.training.recipe import load_recipe
 
 
 def _show(progress: Progress) -> None:
-    if progress.psnr_y is not None:
+    if progress.score is not None:
         print(
-            f"step {progress.step}  {progress.done:.1%}  loss {progress.loss:.5f}  {progress.psnr_y:.3f} dB  "
-            f"{'(' + ' '.join(f'{e:.3f}' for e in progress.each) + ')  ' if len(progress.each) > 1 else ''}"
+            f"step {progress.step}  {progress.done:.1%}  loss {progress.loss:.5f}  {progress.score.psnr_y:.3f} dB  "
+            f"{'(' + ' '.join(f'{e.psnr_y:.3f}' for e in progress.each) + ')  ' if len(progress.each) > 1 else ''}"
+            f"RGB {progress.score.psnr_rgb:.3f}  "
             f"{progress.seconds_left / 60:.1f} min left",
             flush=True,
         )

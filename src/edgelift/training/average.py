@@ -19,7 +19,7 @@ from edgelift.training.data import Pair
 from edgelift.training.pictures import find_pictures, split
 from edgelift.training.quantised import float_weights
 from edgelift.training.recipe import recipe_from
-from edgelift.training.validation import load_checks, validate_all
+from edgelift.training.validation import Score, load_checks, validate_all
 
 __all__ = ["average", "average_greedily"]
 
@@ -55,21 +55,25 @@ def average_greedily(
     where = torch.device(device)
     network = members[0].network.to(where)
 
-    def score(group: Sequence[_Member]) -> list[float]:
+    def score(group: Sequence[_Member]) -> list[Score]:
         network.load_state_dict(float_weights(_mean(group)))
         return validate_all(network, checks, where)
 
-    alone = [(float(np.mean(score([member]))), number) for number, member in enumerate(members)]
+    alone = [(_luma(score([member])), number) for number, member in enumerate(members)]
     ranked = [members[number] for _, number in sorted(alone, key=lambda row: (-row[0], row[1]))]
     chosen, each = ranked[:1], score(ranked[:1])
-    say(f"{_called(ranked[0])}: {np.mean(each):.3f} dB, the best alone")
+    say(f"{_called(ranked[0])}: {_luma(each):.3f} dB, the best alone")
     for member in ranked[1:]:
         tried = score([*chosen, member])
-        better = np.mean(tried) >= np.mean(each)
-        say(f"with {_called(member)}: {np.mean(tried):.3f} dB, {'kept' if better else 'left out'}")
+        better = _luma(tried) >= _luma(each)
+        say(f"with {_called(member)}: {_luma(tried):.3f} dB, {'kept' if better else 'left out'}")
         if better:
             chosen, each = [*chosen, member], tried
-    return _made(chosen, _mean(chosen), float(np.mean(each)), each)
+    return _made(chosen, _mean(chosen), _luma(each), each)
+
+
+def _luma(each: Sequence[Score]) -> float:
+    return float(np.mean([score.psnr_y for score in each]))
 
 
 def _members(paths: Sequence[Path]) -> list[_Member]:
@@ -110,7 +114,7 @@ def _called(member: _Member) -> str:
     return f"{member.path.parent.name}/{member.path.name}"
 
 
-def _made(members: Sequence[_Member], weights: dict[str, Tensor], score: float | None, each: list[float]) -> Checkpoint:
+def _made(members: Sequence[_Member], weights: dict[str, Tensor], score: float | None, each: list[Score]) -> Checkpoint:
     metas = [member.checkpoint.meta for member in members]
     origins: list[dict[str, Any]] = [
         {"checkpoint": _called(m), "recipe": m.checkpoint.meta["recipe"].get("name"), "step": m.checkpoint.meta["step"],
@@ -122,6 +126,6 @@ def _made(members: Sequence[_Member], weights: dict[str, Tensor], score: float |
         "seconds": round(sum(m.get("seconds", 0.0) for m in metas), 1), "minutes": None,
         "device": metas[0].get("device"), "data": sorted({name for m in metas for name in m.get("data", [])}),
         "pictures": max(m.get("pictures", 0) for m in metas), "psnr_y": score, "best_psnr_y": score, "history": [],
-        "psnr_y_each": [round(s, 4) for s in each], "started_from": "", "averaged_from": origins,
+        "each": [[round(value, 4) for value in score] for score in each], "started_from": "", "averaged_from": origins,
     }  # fmt: skip
     return Checkpoint(weights, meta)

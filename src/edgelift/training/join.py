@@ -69,5 +69,5 @@ def _facts(checkpoints: Sequence[Checkpoint], whole: Network, name: str) -> dict
         "seconds": round(sum(meta.get("seconds", 0.0) for meta in metas), 1), "minutes": None,
         "device": metas[-1].get("device"), "data": sorted({folder for meta in metas for folder in meta.get("data", [])}),
         "pictures": max(meta.get("pictures", 0) for meta in metas), "psnr_y": mean, "best_psnr_y": mean, "history": [],
-        "psnr_y_each": scores, "started_from": "", "joined_from": origins,
+        "started_from": "", "joined_from": origins,
     }  # fmt: skip

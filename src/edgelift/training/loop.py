@@ -34,7 +34,7 @@ from edgelift.training.quantised import Quantised
 from edgelift.training.recipe import Recipe, TrainPart, recipe_from
 from edgelift.training.start import begin_with
 from edgelift.training.teacher import teacher_of
-from edgelift.training.validation import load_checks, validate_all
+from edgelift.training.validation import Score, load_checks, validate_all
 from edgelift.training.wake import wake
 
 __all__ = ["Progress", "learning_rate", "train"]
@@ -61,9 +61,9 @@ class Progress:
     seconds_left: float
     loss: float
     """Mean training loss since the last report."""
-    psnr_y: float | None
-    """Validation PSNR-Y in dB, where this report follows a validation; the mean of a supernet's subnets."""
-    each: tuple[float, ...] = ()
+    score: Score | None
+    """Of validation, where this report follows one; the mean of a supernet's subnets."""
+    each: tuple[Score, ...] = ()
     """That of each subnet."""
 
 
@@ -133,7 +133,7 @@ def train(
     # -- begin, or go on
     last, best = run / "last.pt", run / "best.pt"
     step, seconds, best_psnr, history, origin, copied = 0, 0.0, -math.inf, [], "", 0
-    psnr_each: list[float] = []
+    each: list[Score] = []
     if last.exists():
         saved = Checkpoint.load(last)
         if recipe_from(saved.meta["recipe"]) != recipe:  # a run that began before a field was added goes on
@@ -148,7 +148,7 @@ def train(
             adversary.load(saved.state["adversary"])
         step, seconds = saved.meta["step"], saved.meta["seconds"]
         best_psnr, history = saved.meta["best_psnr_y"], saved.meta["history"]
-        psnr_each = saved.meta.get("psnr_y_each", [])
+        each = [Score(*row) for row in saved.meta.get("each", [])]
         origin = saved.meta["started_from"]
         say(f"going on at step {step}, {seconds / 60:.1f} minutes trained, best {best_psnr:.3f} dB")
     elif start is not None:
@@ -170,7 +170,7 @@ def train(
             "recipe": recipe.as_dict(), "step": step, "seconds": round(seconds, 1), "minutes": minutes,
             "device": _device_name(where), "data": sorted({p.parent.name for p in paths}), "pictures": len(training),
             "psnr_y": history[-1][1] if history else None, "best_psnr_y": best_psnr, "history": history,
-            "psnr_y_each": psnr_each, "started_from": origin,
+            "each": [[round(value, 4) for value in score] for score in each], "started_from": origin,
         }  # fmt: skip
         weights = {name: value.cpu() for name, value in averaged.state_dict().items()}
         if not state:
@@ -211,11 +211,10 @@ def train(
         if step % part.validate_every == 0 or share() >= 1 or stopped:
             mean = losses.mean()
             each = validate_all(averaged, checks, where)
-            score = float(np.mean(each))
-            history.append([step, round(score, 4), round(mean, 6)])
-            psnr_each = [round(s, 4) for s in each]
-            if score > best_psnr or adversary is not None:  # PSNR does not rank what is to look real
-                best_psnr = score
+            score = Score(*np.mean(each, axis=0).tolist())
+            history.append([step, round(score.psnr_y, 4), round(mean, 6)])
+            if score.psnr_y > best_psnr or adversary is not None:  # PSNR does not rank what is to look real
+                best_psnr = score.psnr_y
                 checkpoint(state=False).save(best)
             checkpoint(state=True).save(last)
             left = max(0.0, seconds * (1 / max(share(), 1e-9) - 1))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from edgelift.core.metrics import psnr_y
+from edgelift.core.image import shave
+from edgelift.core.metrics import psnr, psnr_y
 from edgelift.nets.family import Family
 from edgelift.nets.network import Network
 from edgelift.training.data import Pair, load_pairs
@@ -16,10 +18,17 @@ from edgelift.training.degrade.files import degraded
 from edgelift.training.degrade.pictures import sharpened
 from edgelift.training.recipe import Recipe
 
-__all__ = ["VALIDATION_SIDE", "load_checks", "middle", "validate", "validate_all"]
+__all__ = ["VALIDATION_SIDE", "Score", "load_checks", "middle", "validate", "validate_all"]
 
 VALIDATION_SIDE = 512
 """Validation pictures are cut to at most this many pixels a side, from their middle: enough to rank two checkpoints."""
+
+
+class Score(NamedTuple):
+    """How near a network comes to the truth, in dB. Luma ranks runs, as it ranks published networks; it does not see colours."""
+
+    psnr_y: float
+    psnr_rgb: float
 
 
 def load_checks(recipe: Recipe, paths: Sequence[Path], scale: int, say: Callable[[str], None]) -> list[Pair]:
@@ -43,7 +52,7 @@ def middle(pair: Pair, side: int) -> Pair:
     return Pair(pair.name, pair.low[y : y + size[0], x : x + size[1]], high)
 
 
-def validate_all(network: Network, pairs: Sequence[Pair], device: torch.device) -> list[float]:
+def validate_all(network: Network, pairs: Sequence[Pair], device: torch.device) -> list[Score]:
     """`validate` of each subnet, narrowest first; of the network itself where it is one. The widest is active after it."""
     if not isinstance(network, Family):
         return [validate(network, pairs, device)]
@@ -55,11 +64,12 @@ def validate_all(network: Network, pairs: Sequence[Pair], device: torch.device) 
 
 
 @torch.no_grad()
-def validate(network: Network, pairs: Sequence[Pair], device: torch.device) -> float:
-    """Mean PSNR-Y in dB of the network's rounded results over `pairs`, `scale` border pixels cut away."""
-    scores = []
+def validate(network: Network, pairs: Sequence[Pair], device: torch.device) -> Score:
+    """Means for the network's rounded results over `pairs`, `scale` border pixels cut away."""
+    scores, border = [], network.scale
     for pair in pairs:
         x = torch.from_numpy(pair.low.copy()).to(device).permute(2, 0, 1)[None].float() / 255
         y = (network(x)[0].permute(1, 2, 0) * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
-        scores.append(psnr_y(y, pair.high, network.scale))
-    return float(np.mean(scores))
+        scores.append((psnr_y(y, pair.high, border), psnr(shave(y, border), shave(pair.high, border))))
+    luma, colour = np.mean(scores, axis=0)
+    return Score(float(luma), float(colour))
