@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -13,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from edgelift.core.errors import OutputError
+from edgelift.io import texts as texts_module
 from edgelift.io.metadata import Metadata
 from edgelift.io.pictures import create_picture, open_picture
 from edgelift.io.texts import with_texts
@@ -83,6 +87,16 @@ def test_latin_letters_and_all_others_arrive(tmp_path: Path) -> None:
         assert whole in made
     found = texts(tmp_path)
     assert found == {"Author": "José Größe", "Comment": "plain", "Story": "ähnlich " * 900, "Title": "日本"}
+
+
+def test_a_disk_that_is_full_by_then_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(texts_module, "write_all", full)
+    with pytest.raises(OutputError, match=r"out\.png: cannot be written \(No space left on device\); check the folder"):
+        copied(tmp_path, png(chunk(b"tEXt", b"Author\0\xe9")))
+    assert [path.name for path in tmp_path.iterdir()] == ["in.png"]
 
 
 def test_a_keyword_beyond_ascii(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ except ImportError:  # Windows, where a file that is open cannot be removed anyw
 
 __all__ = [
     "FilePlace", "Place", "StandardOutput", "clear_leftovers", "fill", "make_folder", "place_for", "require_free",
-    "require_place", "write_all",
+    "require_place", "write_all", "write_failed",
 ]  # fmt: skip
 
 _CHUNK = 1 << 20
@@ -58,7 +58,7 @@ class FilePlace:
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
             self._file = os.open(self._temporary, flags, 0o666)
         except OSError as exc:
-            raise _failed(self.name, exc) from exc
+            raise write_failed(self.name, exc) from exc
         _lock(self._file)  # which ends with the process, however that ends
         return self._file
 
@@ -71,7 +71,7 @@ class FilePlace:
             require_free(self._path, self._overwrite)  # it may have appeared meanwhile
             os.replace(self._temporary, self._path)
         except OSError as exc:
-            raise _failed(self.name, exc) from exc
+            raise write_failed(self.name, exc) from exc
 
     def close(self) -> None:
         """Remove the hidden file, if it is still there."""
@@ -95,7 +95,7 @@ class StandardOutput:
         try:
             self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # `close` closes it
         except OSError as exc:
-            raise _failed(self.name, exc) from exc
+            raise write_failed(self.name, exc) from exc
         return self._file.fileno()
 
     def keep(self) -> None:
@@ -108,7 +108,7 @@ class StandardOutput:
         except OSError as exc:
             if exc.errno == errno.EPIPE:
                 raise OutputError(f"{self.name}: what reads it stopped before the picture was complete") from exc
-            raise _failed(self.name, exc) from exc
+            raise write_failed(self.name, exc) from exc
 
     def close(self) -> None:
         """Remove the file without a name."""
@@ -198,7 +198,7 @@ def fill(*contents: tuple[Place, bytes]) -> None:
                 with os.fdopen(os.dup(place.open()), "wb") as file:
                     file.write(data)
             except OSError as exc:
-                raise _failed(place.name, exc) from exc
+                raise write_failed(place.name, exc) from exc
         for place, _ in contents:
             place.keep()
     finally:
@@ -214,5 +214,6 @@ def require_free(path: Path, overwrite: bool, *sources: str | Path) -> None:
         raise OutputError(f"{path}: exists already; choose another name, or say --overwrite (overwrite=True)")
 
 
-def _failed(name: str, error: OSError) -> OutputError:
+def write_failed(name: str, error: OSError) -> OutputError:
+    """What is said where a system call failed for the output called `name`."""
     return OutputError(f"{name}: cannot be written ({error.strerror}); check the folder and the disk's space")

@@ -24,7 +24,7 @@ from edgelift.io.encoding import encoder_options
 from edgelift.io.feed import Feed
 from edgelift.io.formats import COORDINATE_LIMIT, PictureFormat, format_of_suffix, usual
 from edgelift.io.metadata import Metadata, animate, describe
-from edgelift.io.places import Place, place_for
+from edgelift.io.places import Place, place_for, write_failed
 from edgelift.io.read import PictureReader
 from edgelift.io.standard import output_name
 from edgelift.io.texts import leave_room, put_texts, texts_for
@@ -162,6 +162,8 @@ class PictureWriter:
     def _raise_error(self) -> None:
         if isinstance(self._error, OutputError):
             raise self._error
+        if isinstance(self._error, OSError):  # texts are put into a PNG without libvips
+            raise write_failed(self._place.name, self._error) from self._error
         reason = f"{self._place.name}: the encoder stopped early ({self._error!r}); please report this"
         raise OutputError(reason) from self._error
 
