@@ -5,6 +5,8 @@ Those of `nets.supernet` share their weights, those of `nets.branched` do not.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from edgelift.nets.network import Network
 
 __all__ = ["Family"]
@@ -17,6 +19,14 @@ class Family(Network):
     """
 
     active: int
+
+    def in_turn(self) -> Iterator[int]:
+        """The number of each variant while it is the active one; which was so before is so again at the end."""
+        before = self.active
+        for variant in range(1, len(self.variants) + 1):
+            self.active = variant
+            yield variant
+        self.active = before
 
     def subnet(self, variant: int) -> Network:
         """A network of its own with a copy of the weights of `variant`, from 1."""

@@ -53,14 +53,10 @@ def middle(pair: Pair, side: int) -> Pair:
 
 
 def validate_all(network: Network, pairs: Sequence[Pair], device: torch.device) -> list[Score]:
-    """`validate` of each subnet, narrowest first; of the network itself where it is one. The widest is active after it."""
+    """`validate` of each subnet, narrowest first; of the network itself where it is one."""
     if not isinstance(network, Family):
         return [validate(network, pairs, device)]
-    scores = []
-    for variant in range(1, len(network.variants) + 1):
-        network.active = variant
-        scores.append(validate(network, pairs, device))
-    return scores
+    return [validate(network, pairs, device) for _ in network.in_turn()]
 
 
 @torch.no_grad()

@@ -57,12 +57,7 @@ def _results(network: Network, low: Tensor) -> Tensor:
     """What `network`, or each subnet of a supernet, makes of `low`, in a row."""
     if not isinstance(network, Family):
         return network(low)  # type: ignore[no-any-return]
-    active, results = network.active, []
-    for variant in range(1, len(network.variants) + 1):
-        network.active = variant
-        results.append(network(low))
-    network.active = active
-    return torch.stack(results)
+    return torch.stack([network(low) for _ in network.in_turn()])
 
 
 def _silent(network: Network, names: Sequence[str], low: Tensor) -> dict[str, Tensor]:
