@@ -146,6 +146,7 @@ def test_a_table_is_found_again_by_its_key_only(tmp_path: Path) -> None:
         {"precision": "bf16"},
         {"threads": 1},
         {"samples": "float32"},
+        {"many_shapes": True},
     ):
         assert load(dataclasses.replace(KEY, **change), tmp_path / "new" / "folder") is None
 
@@ -205,6 +206,8 @@ def test_the_key_names_what_prices_depend_on(small_bundle: Path) -> None:
     assert (key.engine, key.device, key.precision, key.samples, key.threads) == (
         "fake 1", "CPU nearest neighbour", "f32", "uint8", 3,
     )  # fmt: skip
+    assert not key.many_shapes
+    assert key_of(bundle, FakeEngine(bundle.spec), Options(many_shapes=True)).many_shapes
     assert len(key.bundle) == 64
     assert "cores" in key.machine
 

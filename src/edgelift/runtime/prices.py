@@ -1,8 +1,8 @@
 """Prices of an engine on this machine: measured once in about a second, then kept in the user's cache folder.
 
 A file holds one table (`tiling.cost`) and the key that it belongs to: bundle, engine and its version, device,
-precision, samples, threads and machine. Files that are damaged, foreign or of another version are as good as missing; a
-folder that cannot be written to costs the second each time, nothing else.
+precision, samples, threads, machine, and whether a budget routes windows. Files that are damaged, foreign or of another
+version are as good as missing; a folder that cannot be written to costs the second each time, nothing else.
 """
 
 from __future__ import annotations
@@ -101,6 +101,8 @@ class Key:
     """As asked for: 0 means all cores."""
     machine: str
     """Processor and cores, since engines call different ones alike."""
+    many_shapes: bool = False
+    """Whether windows of many shapes are to come, as a budget routes them: engines prepare for that."""
 
     @property
     def file(self) -> str:
@@ -121,6 +123,7 @@ def key_of(bundle: Bundle | Ensemble, engine: Engine, options: Options) -> Key:
     return Key(
         hashlib.sha256(bundle.data).hexdigest(), f"{name} {version}", " ".join([engine.device, *titles]),
         engine.precision, options.samples, options.threads, f"{_processor()}, {_cores()} cores",
+        options.many_shapes,
     )  # fmt: skip
 
 
