@@ -55,7 +55,7 @@ def test_options_reach_the_upscaler(
 @pytest.mark.parametrize(
     ("words", "name"),
     [
-        (("--tta",), "abpn-x2+tta"),
+        (("--tta",), "plain-x2+tta"),
         (("--blend", "abpn-x2:0.7,anytime-x2:0.3"), "abpn-x2:0.7,anytime-x2:0.3"),
         (("--tta", "--blend", "abpn-x2:0.7,anytime-x2:0.3", "-s", 3), "abpn-x2:0.7,anytime-x2:0.3+tta"),
     ],

@@ -57,7 +57,7 @@ def test_noise_asks_for_a_network_that_removes_it(tmp_path: Path, noisy: Noisy) 
 
 
 @pytest.mark.parametrize(
-    ("goal", "names"), [(Goal(1.7), "abpn-x2"), (Goal(7), "plain-x4, abpn-x2"), (Goal(width=60), "bicubic")]
+    ("goal", "names"), [(Goal(1.7), "plain-x2"), (Goal(7), "plain-x4, plain-x2"), (Goal(width=60), "bicubic")]
 )
 def test_other_sizes_name_the_networks_too(tmp_path: Path, noisy: Noisy, goal: Goal, names: str) -> None:
     Image.fromarray(noisy(0, 0)).save(tmp_path / "a.png")
@@ -122,7 +122,7 @@ def test_what_is_missing_is_said_once(noisy: Noisy) -> None:
         ("abpn-x2:0.5,fsrcnn-x2:0.5+tta", 2, "abpn-x2:0.5,fsrcnn-x2:0.5+tta"),
         ("lanczos", None, "lanczos"),
         ("auto", None, "auto"),
-        (None, 2, "abpn-x2"),
+        (None, 2, "plain-x2"),
     ],
 )
 def test_everything_that_can_be_measured_has_a_name(name: str | None, scale: int | None, called: str) -> None:
