@@ -119,7 +119,8 @@ def curve(name: str, scale: int, pictures: list[tuple[str, np.ndarray, np.ndarra
     """Means over the pictures: seconds (medians of the rounds), PSNR, multiply-adds, for each budget and what is beside it."""
     widest, fixed = Upscaler(ANYTIME[scale]), Upscaler(DEFAULTS[scale])
     upscaler = Upscaler(ANYTIME[scale], budget="auto")
-    upscaler.planner().known(measure=True)
+    for made in (upscaler, widest, fixed):
+        made.planner().known(measure=True)
     sums: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     kept: list[tuple[float, float]] = []
     seams, without = np.zeros(2), np.zeros(2)
