@@ -134,21 +134,30 @@ def test_the_largest_sums_do_not_saturate(plain: Bundle, calibration: Path, tmp_
 
 def test_a_supernet_gives_one_of_its_networks() -> None:
     bundle = read_bundle(bundled()["anytime-x2"])
-    narrow = one_network(bundle, "w16")
+    _gives(bundle, 2, "w16")
+    assert len(one_network(bundle, "w16").data) < len(bundle.data) / 3
+    with pytest.raises(RequestError, match="has no variant 'w17'; it has w8, w16, w32, w48"):
+        one_network(bundle, "w17")
+
+
+def test_a_supernet_that_shares_its_weights_does_too(exports: Any, tmp_path: Path) -> None:
+    made = exports.exported("slim-plain", scale=2, widths=(2, 4, 6), layers=1)
+    _gives(write_bundle(made.model(), made.spec, tmp_path / "slim.onnx"), 1, "w2")
+
+
+def _gives(bundle: Bundle, number: int, name: str) -> None:
+    narrow = one_network(bundle, name)
     assert (narrow.spec.variants, narrow.spec.architecture) == (("full",), "foreign")
-    assert narrow.spec.macs == bundle.spec.macs_of(1)
-    assert len(narrow.data) < len(bundle.data) / 3
+    assert narrow.spec.macs == bundle.spec.macs_of(number)
     picture = scene(20, 24)
     from edgelift.forge.gate import enlarge
     from edgelift.runtime.engine import blocks_shape
 
     engine = open_engine(bundle, "onnxruntime", Options(threads=1))
     blocks = np.empty(blocks_shape(bundle.spec, (1, 20, 24, 3)), np.uint8)
-    engine.run(picture[None], 1, blocks)
+    engine.run(picture[None], number, blocks)
     alone = enlarge(open_engine(narrow, "onnxruntime", Options(threads=1)), picture)
     assert np.array_equal(alone, blocks.transpose(0, 1, 3, 2, 4, 5).reshape(40, 48, 3))
-    with pytest.raises(RequestError, match="has no variant 'w17'; it has w16, w32, w48"):
-        one_network(bundle, "w17")
 
 
 # -- the gate

@@ -150,7 +150,7 @@ def test_wishes_that_make_no_sense(wish: dict[str, Any], says: str) -> None:
 def test_models_that_cannot_be_pruned(data: Path, tmp_path: Path, plain_bundle: Path) -> None:
     wish = Wish(share=0.5, steps=2)
     for model, kind, says in (
-        ("anytime-x2", RequestError, "slim-plain is a supernet"),
+        ("anytime-x2", RequestError, "branched-plain is a supernet"),
         ("fsrcnn-x3", BundleError, r"cannot be trained on; name its checkpoint \(\.pt\)"),
         (str(plain_bundle), BundleError, "no network can be rebuilt from it"),
         ("absent", RequestError, "no model is called 'absent'"),
