@@ -61,6 +61,19 @@ def test_a_narrower_network_does_not_take_what_is_too_wide() -> None:
 
 
 @torch.no_grad()
+def test_a_network_by_itself_takes_the_branch_of_its_form() -> None:
+    torch.manual_seed(0)
+    low = torch.rand(1, 3, 9, 11)
+    branched = zoo.build("branched-plain", scale=2, widths=[4, 6, 8], layers=[1, 2, 1]).eval()
+    for variant, (channels, layers) in enumerate([(4, 1), (6, 2), (8, 1)], 1):
+        alone = zoo.build("plain", scale=2, channels=channels, layers=layers).eval()
+        assert begin_with(alone, branched.state_dict()) == len(alone.state_dict())
+        assert torch.equal(alone(low), branched.subnet(variant)(low))
+    other = zoo.build("plain", scale=2, channels=6, layers=1)
+    assert begin_with(other, branched.state_dict()) == 0
+
+
+@torch.no_grad()
 def test_a_network_by_itself_takes_the_subnet_of_its_width() -> None:
     torch.manual_seed(0)
     low = torch.rand(1, 3, 9, 11)

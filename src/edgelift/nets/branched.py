@@ -18,7 +18,10 @@ from edgelift.nets.family import Family
 from edgelift.nets.network import Network
 from edgelift.nets.plain import Plain
 
-__all__ = ["Branched", "BranchedPlain"]
+__all__ = ["BRANCHES", "Branched", "BranchedPlain"]
+
+BRANCHES = "branches."
+"""Before the number of a branch and the names of its weights."""
 
 
 class Branched(Family):

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from edgelift.core.errors import RequestError
 from edgelift.core.spec import ModelSpec
-from edgelift.nets.branched import Branched
+from edgelift.nets.branched import BRANCHES, Branched
 from edgelift.nets.network import Network
 from edgelift.nets.supernet import FULL, Slimmable
 
@@ -122,7 +122,9 @@ def _branched(network: Branched) -> onnx.GraphProto:
     graphs = [_core(network.subnet(variant)) for variant in range(1, count + 1)]
     core = onnx.GraphProto()
     for number, graph in enumerate(graphs):
-        _add_branch(core, graph, "core_out" if number == count - 1 else f"core_out.{number + 1}", f"branches.{number}.")
+        _add_branch(
+            core, graph, "core_out" if number == count - 1 else f"core_out.{number + 1}", f"{BRANCHES}{number}."
+        )
     return core
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from edgelift.nets.branched import BRANCHES
 from edgelift.nets.reparam import EdgeConv
 from edgelift.nets.supernet import FULL, leading
 
@@ -18,11 +19,11 @@ def begin_with(network: nn.Module, weights: dict[str, Tensor], *, grow: bool = F
     A block of several branches takes the weights of a plain convolution of its name: its sum becomes that convolution.
     With `grow` a layer also takes those of a narrower one, as its first channels. These read none of the further ones at
     first, so that they stay the features they were; the further ones keep their random weights, to become something new.
-    Of a supernet, a network by itself takes the subnet of its width.
+    Of a supernet, a network by itself takes the subnet of its width, of a branched one the branch of its form.
     """
     own = network.state_dict()
-    if not any(name.startswith(FULL) for name in own):
-        weights = _subnet(weights, own)
+    if not any(name.startswith((FULL, BRANCHES)) for name in own):
+        weights = _branch(_subnet(weights, own), own)
     given = {name: _put(own[name], value) for name, value in weights.items() if _fits(own.get(name), value, grow)}
     network.load_state_dict(own | given)
     count = len(given)
@@ -41,6 +42,15 @@ def _subnet(weights: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Ten
         name: leading(value, own[name].shape) for name, value in shared.items() if _fits(value, own.get(name), True)
     }
     return weights | narrow
+
+
+def _branch(weights: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """`weights` with those of a branch under the names of `own`, where one has them all in the same shapes."""
+    for prefix in {name[: name.index(".", len(BRANCHES)) + 1] for name in weights if name.startswith(BRANCHES)}:
+        inside = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+        if {name: value.shape for name, value in inside.items()} == {name: value.shape for name, value in own.items()}:
+            return weights | inside
+    return weights
 
 
 def _fits(own: Tensor | None, value: Tensor | None, grow: bool) -> bool:
