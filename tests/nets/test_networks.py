@@ -386,7 +386,9 @@ def test_every_row_of_the_zoo_is_a_network_of_that_name(name: str) -> None:
 
 
 def test_an_unknown_architecture_lists_the_known_ones() -> None:
-    with pytest.raises(RequestError, match="no network architecture is called 'rcan'; choose from abpn, branched-plain, carn"):
+    with pytest.raises(
+        RequestError, match="no network architecture is called 'rcan'; choose from abpn, branched-plain, carn"
+    ):
         zoo.build("rcan")
 
 
