@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgelift.cli.train import require_torch
+from edgelift.cli.train import require_checkpoint_place, require_torch
 
 __all__ = ["average"]
 
@@ -24,14 +24,9 @@ def average(
 ) -> None:
     """Average the weights of several checkpoints of one network into one."""
     require_torch()
-    from edgelift.core.errors import RequestError
-    from edgelift.io.places import require_free
     from edgelift.training import average as averages
 
-    if output.suffix != ".pt":
-        raise RequestError(f"{output}: a checkpoint's name ends in .pt")
-    for place in (output, output.with_suffix(".json")):
-        require_free(place, overwrite, *checkpoints)
+    require_checkpoint_place(output, overwrite, *checkpoints)
     if data:
         made = averages.average_greedily(
             checkpoints, data, device=device, say=lambda words: typer.echo(words, err=True)

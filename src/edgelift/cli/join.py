@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgelift.cli.train import require_torch
+from edgelift.cli.train import require_checkpoint_place, require_torch
 
 __all__ = ["join"]
 
@@ -22,18 +22,12 @@ def join(
 ) -> None:
     """Join networks that were trained by themselves into one with branches, for a time budget to choose from."""
     require_torch()
-    from edgelift.core.errors import RequestError
-    from edgelift.io.places import require_free
     from edgelift.training.join import join as joined
 
-    if output.suffix != ".pt":
-        raise RequestError(f"{output}: a checkpoint's name ends in .pt")
-    for place in (output, output.with_suffix(".json")):
-        require_free(place, overwrite, *checkpoints)
+    require_checkpoint_place(output, overwrite, *checkpoints)
     made = joined(checkpoints, name or output.stem)
     made.save(output)
     network = made.meta["recipe"]["network"]
-    scores = ", ".join(
-        "–" if score is None else f"{score:.3f}" for score in (row["psnr_y"] for row in made.meta["joined_from"])
-    )
+    known = [row["psnr_y"] for row in made.meta["joined_from"]]
+    scores = ", ".join("–" if score is None else f"{score:.3f}" for score in known)
     typer.echo(f"{output}: widths {network['widths']}, layers {network['layers']}; validation PSNR-Y {scores} dB")

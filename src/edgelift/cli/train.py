@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edgelift.training.loop import Progress
     from edgelift.training.recipe import Recipe
 
-__all__ = ["first_weights", "require_torch", "show", "stop_on_signals", "train"]
+__all__ = ["first_weights", "require_checkpoint_place", "require_torch", "show", "stop_on_signals", "train"]
 
 
 def train(
@@ -133,3 +133,14 @@ def require_torch() -> None:
 
     if importlib.util.find_spec("torch") is None:
         raise EngineMissingError("PyTorch is not installed; pip install 'edgelift[train]'")
+
+
+def require_checkpoint_place(output: Path, overwrite: bool, *sources: Path) -> None:
+    """Raise `RequestError` where `output` is no name for a checkpoint, `OutputError` where it or its facts cannot stand there."""
+    from edgelift.core.errors import RequestError
+    from edgelift.io.places import require_free
+
+    if output.suffix != ".pt":
+        raise RequestError(f"{output}: a checkpoint's name ends in .pt")
+    for place in (output, output.with_suffix(".json")):
+        require_free(place, overwrite, *sources)

@@ -130,15 +130,20 @@ def _branched(network: Branched) -> onnx.GraphProto:
 
 def _add_branch(core: onnx.GraphProto, branch: onnx.GraphProto, end: str, prefix: str) -> None:
     """Put `branch` into `core` beside what is there; its core ends in `end`, all its other names begin with `prefix`."""
-    kept = {"": "", "core_in": "core_in", "core_out": end}
     for tensor in branch.initializer:
         tensor.name = prefix + tensor.name
-    for node in branch.node:
-        node.name = prefix + node.name
-        node.input[:] = [kept.get(name, prefix + name) for name in node.input]
-        node.output[:] = [kept.get(name, prefix + name) for name in node.output]
     core.initializer.extend(branch.initializer)
-    core.node.extend(branch.node)
+    _add_nodes(core, branch, {"core_in": "core_in", "core_out": end}, prefix)
+
+
+def _add_nodes(core: onnx.GraphProto, part: onnx.GraphProto, names: dict[str, str], prefix: str) -> None:
+    """Put the nodes of `part` into `core`: what they read and give is called as `names` says, else `prefix` and its name."""
+    names = {"": ""} | names
+    for node in part.node:
+        node.name = prefix + node.name
+        node.input[:] = [names.get(name, prefix + name) for name in node.input]
+        node.output[:] = [names.get(name, prefix + name) for name in node.output]
+    core.node.extend(part.node)
 
 
 def _add_subnet(core: onnx.GraphProto, subnet: onnx.GraphProto, variant: int, name: str) -> None:
@@ -162,11 +167,7 @@ def _add_subnet(core: onnx.GraphProto, subnet: onnx.GraphProto, variant: int, na
         if whole.ndim != value.ndim or not np.array_equal(whole[at], value):
             raise RequestError(f"the weights {tensor.name!r} of {name} are no part of the whole network's")
         core.node.append(_slice(core, label, value.shape, names[tensor.name]))
-    for node in subnet.node:
-        node.name = f"{name}/{node.name}"
-        node.input[:] = [names.get(given, f"{name}/{given}") if given else "" for given in node.input]
-        node.output[:] = [names.get(given, f"{name}/{given}") for given in node.output]
-    core.node.extend(subnet.node)
+    _add_nodes(core, subnet, names, f"{name}/")
 
 
 def _slice(core: onnx.GraphProto, whole: str, shape: tuple[int, ...], out: str) -> onnx.NodeProto:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from edgelift.core.errors import RequestError
 from edgelift.nets.network import Network
-from edgelift.training.checkpoint import Checkpoint, network_of
+from edgelift.training.checkpoint import Checkpoint, facts_of_several, network_of
 from edgelift.training.data import Pair
 from edgelift.training.pictures import find_pictures, split
 from edgelift.training.quantised import float_weights
@@ -122,10 +122,7 @@ def _made(members: Sequence[_Member], weights: dict[str, Tensor], score: float |
         for m in members
     ]  # fmt: skip
     meta = {
-        "recipe": metas[0]["recipe"], "step": max(m["step"] for m in metas),
-        "seconds": round(sum(m.get("seconds", 0.0) for m in metas), 1), "minutes": None,
-        "device": metas[0].get("device"), "data": sorted({name for m in metas for name in m.get("data", [])}),
-        "pictures": max(m.get("pictures", 0) for m in metas), "psnr_y": score, "best_psnr_y": score, "history": [],
-        "each": [[round(value, 4) for value in score] for score in each], "started_from": "", "averaged_from": origins,
+        **facts_of_several(metas, metas[0]["recipe"], score), "device": metas[0].get("device"),
+        "each": [[round(value, 4) for value in score] for score in each], "averaged_from": origins,
     }  # fmt: skip
     return Checkpoint(weights, meta)

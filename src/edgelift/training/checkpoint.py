@@ -9,6 +9,7 @@ import json
 import os
 import pickle
 import struct
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ from edgelift.nets import zoo
 from edgelift.nets.network import Network
 from edgelift.training.quantised import float_weights
 
-__all__ = ["UNREADABLE", "Checkpoint", "network_of"]
+__all__ = ["UNREADABLE", "Checkpoint", "facts_of_several", "network_of"]
 
 UNREADABLE = (
     OSError, ValueError, LookupError, TypeError, RuntimeError, EOFError, AssertionError, AttributeError, ArithmeticError,
@@ -69,6 +70,17 @@ class Checkpoint:
             return cls(tensors["weights"], meta, tensors["state"])
         except UNREADABLE as exc:
             raise TrainingError(f"{path}: not a checkpoint that edgelift wrote ({exc})") from exc
+
+
+def facts_of_several(metas: Sequence[dict[str, Any]], recipe: dict[str, Any], score: float | None) -> dict[str, Any]:
+    """What the facts of a checkpoint made of others say of their training together; `score` is its PSNR-Y, where known."""
+    return {
+        "recipe": recipe, "step": max(meta["step"] for meta in metas),
+        "seconds": round(sum(meta.get("seconds", 0.0) for meta in metas), 1), "minutes": None,
+        "data": sorted({name for meta in metas for name in meta.get("data", [])}),
+        "pictures": max(meta.get("pictures", 0) for meta in metas), "psnr_y": score, "best_psnr_y": score, "history": [],
+        "started_from": "",
+    }  # fmt: skip
 
 
 def network_of(checkpoint: Checkpoint, path: Path) -> Network:

@@ -12,7 +12,7 @@ from edgelift.core.errors import RequestError
 from edgelift.nets.branched import BranchedPlain
 from edgelift.nets.network import Network
 from edgelift.nets.plain import Plain
-from edgelift.training.checkpoint import Checkpoint, network_of
+from edgelift.training.checkpoint import Checkpoint, facts_of_several, network_of
 
 __all__ = ["join"]
 
@@ -64,10 +64,4 @@ def _facts(checkpoints: Sequence[Checkpoint], whole: Network, name: str) -> dict
         {"recipe": meta["recipe"], "step": meta["step"], "psnr_y": score}
         for meta, score in zip(metas, scores, strict=True)
     ]
-    return {
-        "recipe": recipe, "step": max(meta["step"] for meta in metas),
-        "seconds": round(sum(meta.get("seconds", 0.0) for meta in metas), 1), "minutes": None,
-        "device": metas[-1].get("device"), "data": sorted({folder for meta in metas for folder in meta.get("data", [])}),
-        "pictures": max(meta.get("pictures", 0) for meta in metas), "psnr_y": mean, "best_psnr_y": mean, "history": [],
-        "started_from": "", "joined_from": origins,
-    }  # fmt: skip
+    return {**facts_of_several(metas, recipe, mean), "device": metas[-1].get("device"), "joined_from": origins}
