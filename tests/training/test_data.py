@@ -292,6 +292,15 @@ def test_a_folder_gives_its_share_of_the_patches() -> None:
     assert taken == pytest.approx(patches.share, abs=0.03)
 
 
+def test_a_folder_gives_its_share_however_much_is_to_be_seen_in_others() -> None:
+    rng = np.random.default_rng(0)
+    rough = Pair("p", rng.integers(0, 255, (40, 40, 3), np.uint8), np.zeros((80, 80, 3), np.uint8), "photos")
+    patches = Patches([rough, _from("photos", 40), _from("drawn", 12)], 8, 64, 0, texture=1.0, shares={"drawn": 0.4})
+    taken = np.bincount([place.number for step in range(20) for place in patches.places(step)], minlength=3) / (20 * 64)
+    assert taken[2] == pytest.approx(0.4, abs=0.04)
+    assert taken[0] > 10 * taken[1]  # within a share texture does decide
+
+
 def test_shares_whose_sum_is_one_but_for_rounding() -> None:
     shares = {"a": 0.05, "b": 0.65, "c": 0.2, "d": 0.1}
     assert sum(shares.values()) > 1

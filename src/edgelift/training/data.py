@@ -122,13 +122,23 @@ def _shared(places: Floats, folders: Sequence[str], shares: Mapping[str, float])
     return np.asarray(chances / chances.sum())
 
 
+def _beside(chances: Floats, folders: Sequence[str], shares: Mapping[str, float]) -> list[Floats]:
+    """For each picture the chances of those that may compete with it for a patch: between folders texture decides nothing."""
+    if not shares:
+        return []
+    groups = np.array([folder if folder in shares else "" for folder in folders])
+    within = {group: chances * (groups == group) for group in set(groups.tolist())}
+    within = {group: np.asarray(some / max(some.sum(), 1e-300)) for group, some in within.items()}
+    return [within[group] for group in groups.tolist()]
+
+
 class Patches:
     """Random patches: position uniform over all pixels of all pictures, flipped and turned at random.
 
     `shares` gives the pictures of a folder, by its name, a share of their own; raises `TrainingError` for one without any.
-    `texture` above 0 draws several places for a patch and takes one of them, with a chance in proportion to its mean
-    gradient to that power; `permute` lets the three colours change places. Batch k depends on (`seed`, k) alone, so that
-    a resumed run sees what an undisturbed one would have seen.
+    `texture` above 0 draws several places for a patch, from one share, and takes one of them, with a chance in proportion
+    to its mean gradient to that power; `permute` lets the three colours change places. Batch k depends on (`seed`, k)
+    alone, so that a resumed run sees what an undisturbed one would have seen.
     """
 
     def __init__(
@@ -146,6 +156,7 @@ class Patches:
         self.texture, self.permute = texture, permute
         places = np.array([(p.low.shape[0] - patch + 1) * (p.low.shape[1] - patch + 1) for p in pairs], np.float64)
         self.share = _shared(places, [pair.folder for pair in pairs], shares or {})
+        self.beside = _beside(self.share, [pair.folder for pair in pairs], shares or {})
 
     def _window(self, rng: np.random.Generator, number: int) -> tuple[int, int, int]:
         height, width = self.pairs[number].low.shape[:2]
@@ -170,6 +181,8 @@ class Patches:
         rng = np.random.default_rng([self.seed, step])
         each = CANDIDATES if self.texture > 0 else 1
         chosen = rng.choice(len(self.pairs), self.batch * each, p=self.share).reshape(self.batch, each)
+        for row in chosen if self.beside and each > 1 else ():
+            row[1:] = rng.choice(len(self.pairs), each - 1, p=self.beside[row[0]])
         return [self._place(rng, row) for row in chosen]
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
