@@ -24,14 +24,26 @@ def test_a_wider_network_keeps_the_features_of_a_narrower_one(block: str) -> Non
     torch.manual_seed(0)
     narrow = zoo.build("abpn", scale=2, channels=12, layers=3)
     wide = zoo.build("plain", scale=2, channels=16, layers=4, block=block)
-    x = torch.rand(1, 3, 9, 11)
+    x, last = torch.rand(1, 3, 9, 11), wide.tail.weight.clone()
     assert (
-        begin_with(wide, narrow.state_dict(), grow=True) == 2 * 4 + 2  # the head, the trunk, the last layer
+        begin_with(wide, narrow.state_dict(), grow=True) == 2 * 4 + 1
     )  # the head, the trunk, the bias of the last layer
+    assert torch.equal(wide.tail.weight, last)  # ABPN's reads another layer, of as many channels
     with torch.no_grad():
         features = _features(wide, x, 3)
         assert torch.allclose(features[:, :12], _features(narrow, x, 3), atol=1e-5)
         assert features[:, 12:].abs().max() > 0.01  # further ones are there, and are something
+
+
+def test_the_last_layer_is_grown_where_what_it_reads_is_there() -> None:
+    torch.manual_seed(0)
+    narrow, wide = (zoo.build("plain", scale=2, channels=c, layers=2) for c in (8, 16))
+    x = torch.rand(1, 3, 9, 11)
+    assert begin_with(wide, narrow.state_dict(), grow=True) == len(narrow.state_dict())
+    with torch.no_grad():
+        assert torch.allclose(wide(x), narrow(x), atol=1e-5)
+    deeper = zoo.build("plain", scale=2, channels=16, layers=3)
+    assert begin_with(deeper, narrow.state_dict(), grow=True) == len(narrow.state_dict()) - 1
 
 
 def test_without_growth_only_what_fits_is_taken() -> None:
