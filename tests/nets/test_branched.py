@@ -65,6 +65,13 @@ def test_what_cannot_stand_side_by_side(widths: list[int], layers: list[int], re
         zoo.build("branched-plain", scale=2, widths=widths, layers=layers)
 
 
+def test_skips_and_linears_are_as_many_as_widths() -> None:
+    with pytest.raises(RequestError, match="linears must be as many as widths"):
+        zoo.build("branched-plain", scale=2, widths=[4, 8], layers=[1, 1], linears=[5])
+    with pytest.raises(RequestError, match="odd side of a convolution up to 7, got 4"):
+        zoo.build("plain", linear=4)
+
+
 def test_a_branch_that_sees_the_whole_picture_makes_the_halo_that() -> None:
     config = {"scale": 2}
     network = Branched([Plain(2, 4, 1), NinaSR(2, 4, 2)], ["small", "large"], config)

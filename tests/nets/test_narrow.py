@@ -17,6 +17,7 @@ from edgelift.nets.network import Network, parameters
 CASES: list[tuple[str, dict[str, Any], int]] = [
     ("abpn", {"channels": 8, "layers": 2}, 4), ("abpn", {"channels": 8, "layers": 2, "residual": "feature"}, 3),
     ("abpn", {"channels": 8, "layers": 2, "residual": "image"}, 4), ("plain", {"channels": 8, "layers": 2}, 3),
+    ("plain", {"channels": 8, "layers": 2, "skip": True, "linear": 5}, 2),
     ("fsrcnn", {"channels": 8, "shrunk": 4, "layers": 1}, 4), ("espcn", {}, 2), ("edsr", {"channels": 8, "layers": 2}, 3),
     ("carn", {"channels": 8, "blocks": 1, "layers": 1}, 4), ("srvgg", {"channels": 8, "layers": 2}, 3),
 ]  # fmt: skip

@@ -55,6 +55,20 @@ def test_each_branch_is_the_network_that_was_trained_narrowest_first(tmp_path: P
     assert Checkpoint.load(tmp_path / "both.pt").meta == made.meta
 
 
+@torch.no_grad()
+def test_branches_keep_what_each_has_beside_its_layers(tmp_path: Path) -> None:
+    paths = [
+        _save(tmp_path / "a.pt", 1, channels=4, layers=1, skip=True, linear=5),
+        _save(tmp_path / "b.pt", 2, channels=8, layers=1),
+    ]
+    made = join(paths, "both")
+    network = network_of(made, tmp_path / "both.pt")
+    assert (network.config["skips"], network.config["linears"]) == ([True, False], [5, 0])
+    for variant, path in enumerate(paths, 1):
+        network.active = variant  # type: ignore[assignment]  # a family's
+        assert torch.allclose(network(LOW), network_of(Checkpoint.load(path), path)(LOW), atol=1e-6)
+
+
 def test_what_cannot_be_joined(tmp_path: Path) -> None:
     one = _save(tmp_path / "one.pt", 1, channels=4, layers=1)
     others: list[tuple[dict[str, Any], str]] = [

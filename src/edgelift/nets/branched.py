@@ -61,7 +61,10 @@ class Branched(Family):
 
 
 class BranchedPlain(Branched):
-    """Networks of `nets.plain` side by side: `widths` rise, and `layers` has a number for each of them."""
+    """Networks of `nets.plain` side by side: `widths` rise, and `layers` has a number for each of them.
+
+    So have `skips` and `linears`, the `skip` and `linear` of each, where one of them has any.
+    """
 
     architecture = "branched-plain"
 
@@ -71,10 +74,21 @@ class BranchedPlain(Branched):
         widths: Sequence[int] = (8, 16, 32, 48),
         layers: Sequence[int] = (3, 5, 5, 5),
         padding: str = "zeros",
+        skips: Sequence[bool] = (),
+        linears: Sequence[int] = (),
     ) -> None:
         widths, layers = [int(w) for w in widths], [int(n) for n in layers]
         if widths != sorted(set(widths)) or len(layers) != len(widths):
             raise ValueError(f"widths must rise, and layers be as many; got {widths} and {layers}")
-        networks = [Plain(scale, w, n, padding=padding) for w, n in zip(widths, layers, strict=True)]
-        config = {"scale": scale, "widths": widths, "layers": layers, "padding": padding}
+        config: dict[str, Any] = {"scale": scale, "widths": widths, "layers": layers, "padding": padding}
+        every = []
+        for key, none, given in (("skips", False, skips), ("linears", 0, linears)):
+            if given and len(given) != len(widths):
+                raise ValueError(f"{key} must be as many as widths, or none; got {list(given)} for {widths}")
+            config |= {key: list(given)} if any(given) else {}
+            every.append(list(given) or [none] * len(widths))
+        networks = [
+            Plain(scale, width, number, padding=padding, skip=skip, linear=linear)
+            for width, number, skip, linear in zip(widths, layers, *every, strict=True)
+        ]
         super().__init__(networks, [f"w{width}" for width in widths], config)

@@ -19,29 +19,48 @@ __all__ = ["Plain"]
 class Plain(Network):
     """conv(3→c)+ReLU · `layers` × [conv(c→c)+ReLU] · conv(c→3s²) · + the input, repeated s² times.
 
-    `block`: how all convolutions but the last are trained, `plain`, `reparam` or `norm` (see `nets.reparam`).
+    `block`: how all convolutions but the last are trained, `plain`, `reparam` or `norm` (see `nets.reparam`). `skip` adds
+    the first features to those that the last convolution reads, and `linear` above 0 a convolution of that (odd) side
+    from the input to the result: what a linear filter can do, such as interpolation, the layers between need not do.
     """
 
     architecture = "plain"
 
     def __init__(
-        self, scale: int = 3, channels: int = 32, layers: int = 5, block: str = "plain", padding: str = "zeros"
+        self,
+        scale: int = 3,
+        channels: int = 32,
+        layers: int = 5,
+        block: str = "plain",
+        padding: str = "zeros",
+        skip: bool = False,
+        linear: int = 0,
     ) -> None:
         super().__init__()
+        if linear not in range(9) or (linear and linear % 2 == 0):
+            raise ValueError(f"linear must be 0 or the odd side of a convolution up to 7, got {linear!r}")
         self.config = {"scale": scale, "channels": channels, "layers": layers, "block": block, "padding": padding}
+        self.config |= {"skip": skip} if skip else {}
+        self.config |= {"linear": linear} if linear else {}
         self.scale = self.shuffle = scale
-        self.padding = padding
-        self.halo = layers + 2
+        self.padding, self.skip = padding, skip
+        self.halo = max(layers + 2, linear // 2)
         self.head = block_of(block, 3, channels, padding)
         self.trunk = nn.ModuleList(block_of(block, channels, channels, padding) for _ in range(layers))
         self.tail = conv(channels, 3 * scale**2, 3, padding, relu=False)
+        self.filters = conv(3, 3 * scale**2, linear, padding, relu=False, bias=False) if linear else None
         with torch.no_grad():
             self.tail.weight.mul_(0.1)  # start near the anchor: plain nearest-neighbour enlargement
+            if self.filters is not None:
+                self.filters.weight.zero_()
 
     def core(self, x: Tensor) -> Tensor:
         """Blocks of the larger picture."""
-        h = functional.relu(self.head(x))
+        first = functional.relu(self.head(x))
+        h = first
         for layer in self.trunk:
             h = functional.relu(layer(h))
-        out: Tensor = self.tail(h)
+        out: Tensor = self.tail(h + first if self.skip else h)
+        if self.filters is not None:
+            out = out + self.filters(x)
         return out + torch.cat([x] * self.scale**2, dim=1)

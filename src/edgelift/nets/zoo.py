@@ -34,6 +34,10 @@ ARCHITECTURES = Registry(
         "srvgg": "edgelift.nets.srvgg:SRVGG",
     },
 )
+MAY_BE_0 = ("layers", "linear", "linears")
+"""Numbers of a configuration that may be 0; all others are 1 at least."""
+SWITCHES = ("skip", "skips")
+"""What is true or false in a configuration, or a list of these."""
 
 
 def build(architecture: str, **config: Any) -> Network:
@@ -55,9 +59,12 @@ def build(architecture: str, **config: Any) -> Network:
 
 
 def _check_numbers(config: dict[str, Any]) -> None:
-    """Raise `ValueError` for a number that no network can have; what is text the network checks itself."""
+    """Raise `ValueError` for a number or a switch that no network can have; what is text the network checks itself."""
     for name, value in config.items():
-        least = 0 if name == "layers" else 1
+        least = 0 if name in MAY_BE_0 else 1
         for one in value if isinstance(value, list | tuple) else [value]:
-            if not isinstance(one, str) and (isinstance(one, bool) or not isinstance(one, int) or one < least):
+            if name in SWITCHES:
+                if not isinstance(one, bool):
+                    raise ValueError(f"{name} must be true or false, got {one!r}")
+            elif not isinstance(one, str) and (isinstance(one, bool) or not isinstance(one, int) or one < least):
                 raise ValueError(f"{name} must be a whole number of at least {least}, got {one!r}")

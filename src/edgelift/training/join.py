@@ -34,9 +34,13 @@ def join(paths: Sequence[Path], name: str) -> Checkpoint:
                 f"{path} enlarges ×{network.scale} with padding {network.padding}, {paths[order[0]]} ×{first.scale} with "
                 f"{first.padding}; branches are alike in both"
             )
-    shape = {key: [network.config[key] for network in networks] for key in ("channels", "layers")}
+    widths, layers = ([network.config[key] for network in networks] for key in ("channels", "layers"))
+    forms = {
+        f"{key}s": [network.config.get(key, none) for network in networks]
+        for key, none in (("skip", False), ("linear", 0))
+    }
     try:
-        whole = BranchedPlain(first.scale, shape["channels"], shape["layers"], first.padding)
+        whole = BranchedPlain(first.scale, widths, layers, first.padding, **forms)
     except ValueError as exc:
         raise RequestError(f"these networks cannot be branches of one: {exc}") from exc
     for branch, network in zip(whole.branches, networks, strict=True):
