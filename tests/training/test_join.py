@@ -45,6 +45,8 @@ def test_each_branch_is_the_network_that_was_trained_narrowest_first(tmp_path: P
             "widths": [4, 8],
             "layers": [2, 1],
             "padding": "zeros",
+            "skips": [],
+            "linears": [],
         },
     }
     assert (made.meta["step"], made.meta["seconds"], made.meta["data"]) == (20, 3.0, ["set1", "set2"])

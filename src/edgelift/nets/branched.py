@@ -80,15 +80,17 @@ class BranchedPlain(Branched):
         widths, layers = [int(w) for w in widths], [int(n) for n in layers]
         if widths != sorted(set(widths)) or len(layers) != len(widths):
             raise ValueError(f"widths must rise, and layers be as many; got {widths} and {layers}")
-        config: dict[str, Any] = {"scale": scale, "widths": widths, "layers": layers, "padding": padding}
-        every = []
-        for key, none, given in (("skips", False, skips), ("linears", 0, linears)):
-            if given and len(given) != len(widths):
+        for key, given in (("skips", skips), ("linears", linears)):
+            if len(given) not in (0, len(widths)):
                 raise ValueError(f"{key} must be as many as widths, or none; got {list(given)} for {widths}")
-            config |= {key: list(given)} if any(given) else {}
-            every.append(list(given) or [none] * len(widths))
         networks = [
             Plain(scale, width, number, padding=padding, skip=skip, linear=linear)
-            for width, number, skip, linear in zip(widths, layers, *every, strict=True)
+            for width, number, skip, linear in zip(
+                widths, layers, skips or [False] * len(widths), linears or [0] * len(widths), strict=True
+            )
         ]
+        config = {
+            "scale": scale, "widths": widths, "layers": layers, "padding": padding,
+            "skips": list(skips), "linears": list(linears),
+        }  # fmt: skip
         super().__init__(networks, [f"w{width}" for width in widths], config)

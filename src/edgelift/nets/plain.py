@@ -39,9 +39,10 @@ class Plain(Network):
         super().__init__()
         if linear not in range(9) or (linear and linear % 2 == 0):
             raise ValueError(f"linear must be 0 or the odd side of a convolution up to 7, got {linear!r}")
-        self.config = {"scale": scale, "channels": channels, "layers": layers, "block": block, "padding": padding}
-        self.config |= {"skip": skip} if skip else {}
-        self.config |= {"linear": linear} if linear else {}
+        self.config = {
+            "scale": scale, "channels": channels, "layers": layers, "block": block, "padding": padding,
+            "skip": skip, "linear": linear,
+        }  # fmt: skip
         self.scale = self.shuffle = scale
         self.padding, self.skip = padding, skip
         self.halo = max(layers + 2, linear // 2)

@@ -35,12 +35,11 @@ def join(paths: Sequence[Path], name: str) -> Checkpoint:
                 f"{first.padding}; branches are alike in both"
             )
     widths, layers = ([network.config[key] for network in networks] for key in ("channels", "layers"))
-    forms = {
-        f"{key}s": [network.config.get(key, none) for network in networks]
-        for key, none in (("skip", False), ("linear", 0))
-    }
+    skips, linears = ([network.config[key] for network in networks] for key in ("skip", "linear"))
     try:
-        whole = BranchedPlain(first.scale, widths, layers, first.padding, **forms)
+        whole = BranchedPlain(
+            first.scale, widths, layers, first.padding, skips if any(skips) else (), linears if any(linears) else ()
+        )
     except ValueError as exc:
         raise RequestError(f"these networks cannot be branches of one: {exc}") from exc
     for branch, network in zip(whole.branches, networks, strict=True):
