@@ -206,6 +206,13 @@ def test_progress_comes_every_hundred_steps_too(data: Path, tmp_path: Path) -> N
     assert reports[0].seconds_left == pytest.approx(reports[0].seconds * 3 / 100)
 
 
+def test_each_width_of_a_supernet_is_told() -> None:
+    scores = (validation.Score(30.1234, 28.0), validation.Score(31.5, 29.0))
+    facts = (5, 0.5, 1.0, 1.0, 0.1)
+    assert Progress(*facts, scores[0], scores).widths == " (30.123 31.500)"
+    assert Progress(*facts, scores[0], scores[:1]).widths == Progress(*facts, None).widths == ""
+
+
 def test_averaged_weights_follow_the_raw_ones(data: Path, tmp_path: Path) -> None:
     train(_recipe(steps=3, ema=0.0), [data], tmp_path / "off", say=_quiet)
     off = Checkpoint.load(tmp_path / "off" / "last.pt")

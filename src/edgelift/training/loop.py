@@ -67,6 +67,11 @@ class Progress:
     each: tuple[Score, ...] = ()
     """That of each subnet."""
 
+    @property
+    def widths(self) -> str:
+        """PSNR-Y of each subnet of a supernet, narrowest first, in brackets; empty of one network."""
+        return f" ({' '.join(f'{score.psnr_y:.3f}' for score in self.each)})" if len(self.each) > 1 else ""
+
 
 def learning_rate(part: TrainPart, done: float) -> float:
     """The rate at share `done` (0 … 1) of the run."""
@@ -106,8 +111,9 @@ def train(
     """Train `recipe` on the pictures under `folders`, in the folder `run`; the best checkpoint.
 
     `minutes` fits the schedule to the clock instead of `steps`. `start` is a checkpoint whose matching weights are
-    used at the beginning of a new run, which are validated too: the best checkpoint is no worse. `stop` is asked after each step; when it answers yes the run is saved and
-    `TrainingError` raised. A loss that is not finite ends the run likewise, with the last good checkpoint kept.
+    used at the beginning of a new run, and validated like later ones. `stop` is asked after each step; when it answers
+    yes the run is saved and `TrainingError` raised. A loss that is not finite ends the run likewise, with the last good
+    checkpoint kept.
     """
     part = recipe.train
     where = _device(device)
