@@ -241,6 +241,13 @@ def test_what_a_normalisation_measured_is_saved_and_validation_does_not_measure(
             assert not torch.equal(last.weights[key], _fresh(recipe).state_dict()[key])
 
 
+def test_gradients_are_clipped_as_the_loss_asks(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip, bounds = nn.utils.clip_grad_norm_, list[float]()
+    monkeypatch.setattr(nn.utils, "clip_grad_norm_", lambda given, most: bounds.append(most) or clip(given, most))  # type: ignore[func-returns-value]
+    train(_recipe(steps=4, last_loss="psnr", last_share=0.5), [data], tmp_path, say=_quiet)
+    assert bounds == [1.0, 1.0, 50.0, 50.0]
+
+
 def test_half_precision_and_other_losses_run(data: Path, tmp_path: Path) -> None:
     for loss in ("l2", "charbonnier"):
         best = train(_recipe(steps=2, loss=loss, precision="bf16"), [data], tmp_path / loss, say=_quiet)

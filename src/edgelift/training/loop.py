@@ -27,7 +27,7 @@ from edgelift.nets.network import Network, parameters
 from edgelift.training.adversary import adversary_of
 from edgelift.training.batches import Batches, batches_of
 from edgelift.training.checkpoint import Checkpoint
-from edgelift.training.losses import goal
+from edgelift.training.losses import goal, longest
 from edgelift.training.optimisers import optimiser_of
 from edgelift.training.origin import seen_before
 from edgelift.training.pictures import find_pictures, split
@@ -224,7 +224,7 @@ def train(
             loss = loss + adversary.pull(result, high)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own annotation lacks
-        losses.add(step, loss, nn.utils.clip_grad_norm_(network.parameters(), 1.0))
+        losses.add(step, loss, nn.utils.clip_grad_norm_(network.parameters(), longest(part, done)))
         optimiser.step()
         if adversary is not None:
             adversary.learn(result.detach(), high)
