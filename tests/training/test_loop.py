@@ -496,6 +496,14 @@ def test_a_device_that_is_not_there_is_an_error_of_ours(data: Path, tmp_path: Pa
         train(_recipe(steps=1), [data], tmp_path, say=_quiet, device="abacus")
 
 
+@pytest.mark.parametrize(("name", "timed"), [("cuda", True), ("cpu", False)])
+def test_a_gpu_chooses_its_convolutions_by_timing(name: str, timed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    monkeypatch.setattr(torch, "zeros", lambda *_, **__: None)  # there need not be one
+    assert loop._device(name).type == name
+    assert torch.backends.cudnn.benchmark is timed
+
+
 # -- fields that were added later
 @pytest.mark.parametrize(
     ("network", "losses", "total"),

@@ -335,12 +335,14 @@ def _average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
 
 
 def _device(name: str) -> torch.device:
-    """The device called `name`, tried with one value. Raises `TrainingError`."""
+    """The device called `name`, tried with one value; on a GPU convolutions are chosen by timing. Raises `TrainingError`."""
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as exc:  # torch without CUDA asserts
         raise TrainingError(f"the device {name!r} cannot be used here: {str(exc).splitlines()[0]}") from exc
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
     return device
 
 
