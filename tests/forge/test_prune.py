@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,23 @@ def test_a_run_that_was_stopped_goes_on(bundle: Path, data: Path, tmp_path: Path
     assert any("going on at step 2" in line for line in said)
     with pytest.raises(TrainingError, match=r"holds another pruning .*; give another --run or remove it"):
         prune(str(bundle), Wish(share=0.5, steps=6), [data], tmp_path / "r", tmp_path / "o.onnx", say=quiet)
+
+
+def test_a_run_of_another_file_of_the_same_name_is_refused(data: Path, tmp_path: Path) -> None:
+    wish = Wish(share=0.6, steps=2, saliency="l1")
+    for seed, folder in enumerate(("a", "b")):
+        torch.manual_seed(seed)
+        Checkpoint(zoo.build("abpn", **TINY).state_dict(), {"recipe": RECIPE, "step": 1}).save(
+            tmp_path / folder / "best.pt"
+        )
+    prune(str(tmp_path / "a" / "best.pt"), wish, [data], tmp_path / "run", tmp_path / "p.onnx", say=quiet)
+    with pytest.raises(TrainingError, match="holds another pruning"):
+        prune(str(tmp_path / "b" / "best.pt"), wish, [data], tmp_path / "run", tmp_path / "q.onnx", say=quiet)
+    facts = tmp_path / "run" / "start.json"
+    meta = json.loads(facts.read_text(encoding="utf-8"))
+    del meta["wish"]["sha256"]  # as before the file was noted
+    facts.write_text(json.dumps(meta), encoding="utf-8")
+    prune(str(tmp_path / "a" / "best.pt"), wish, [data], tmp_path / "run", tmp_path / "q.onnx", say=quiet)
 
 
 def test_a_checkpoint_of_several_branches_is_narrowed_as_what_it_folds_to(data: Path, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from edgelift.core.errors import OutputError, TrainingError
-from edgelift.training.checkpoint import Checkpoint
+from edgelift.nets import zoo
+from edgelift.training.checkpoint import Checkpoint, network_of
 
 REFUSED = "not a checkpoint that edgelift wrote"
 
@@ -49,6 +50,17 @@ def test_what_was_saved_comes_back(tmp_path: Path) -> None:
     again.load_state_dict(loaded.state["optimiser"])
     assert repr(again.state_dict()) == repr(saved.state["optimiser"])
     assert sorted(p.name for p in path.parent.iterdir()) == ["last.json", "last.pt"]  # no scratch files left
+
+
+def test_its_network_is_ready_to_run(tmp_path: Path) -> None:
+    """A normalisation must use what training measured, and measure nothing itself."""
+    plain = {"architecture": "srresnet", "scale": 2, "channels": 4, "layers": 1}
+    network = zoo.build("srresnet", scale=2, channels=4, layers=1)
+    network(torch.rand(2, 3, 8, 8))
+    made = network_of(Checkpoint(network.state_dict(), {"step": 1, "recipe": {"network": plain}}), tmp_path)
+    low = torch.rand(2, 3, 8, 8)
+    assert torch.equal(made(low), network.eval()(low))
+    assert all(torch.equal(value, made.state_dict()[name]) for name, value in network.state_dict().items())
 
 
 def test_the_facts_are_readable_without_torch(tmp_path: Path) -> None:

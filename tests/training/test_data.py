@@ -15,6 +15,7 @@ from PIL import Image
 
 from edgelift.core.errors import TrainingError
 from edgelift.core.resize import resize
+from edgelift.training.batches import batches_of
 from edgelift.training.data import Pair, Patches, load_pairs, mean_gradient
 from edgelift.training.pictures import find_pictures, read_rgb, split
 from edgelift.training.recipe import recipe_from
@@ -314,9 +315,22 @@ def test_shares_that_leave_nothing_to_give_it_to_are_made_whole() -> None:
     assert Patches([_from("a", 9), _from("b", 9)], 8, 1, 0, shares={"a": 0.3, "b": 0.3}).share.tolist() == [0.5, 0.5]
 
 
-def test_a_share_for_a_folder_without_pictures_is_refused() -> None:
-    with pytest.raises(TrainingError, match="no picture of a folder 'scenes', which is to give 35% of the patches"):
-        Patches([_from("a", 9)], 8, 1, 0, shares={"scenes": 0.35})
+def test_the_share_of_a_folder_without_pictures_goes_to_the_others() -> None:
+    pairs = [_from("a", 9), _from("b", 9), _from("c", 9)]
+    assert Patches(pairs, 8, 1, 0, shares={"scenes": 0.35}).share.tolist() == pytest.approx([1 / 3] * 3)
+    assert Patches(pairs, 8, 1, 0, shares={"scenes": 0.2, "a": 0.4}).share.tolist() == pytest.approx([0.4, 0.3, 0.3])
+    assert Patches(pairs[:1], 8, 1, 0, shares={"scenes": 0.6, "a": 0.4}).share.tolist() == [1]
+
+
+def test_folders_that_give_no_share_are_named_before_pictures_are_read(tmp_path: Path) -> None:
+    plain = {"name": "x", "network": {"architecture": "plain"}, "data": {"shares": {"T91": 0.3, "made": 0.1}}}
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "a.png").write_bytes(b"no picture")
+    said: list[str] = []
+    with pytest.raises(TrainingError, match="none of 1 pictures can be used"):
+        batches_of(recipe_from(plain), [tmp_path / "made" / "a.png"], 2, torch.device("cpu"), said.append)
+    assert said[0] == "no pictures of T91; the other folders give the patches that x asks of them"
+    assert "skipped" in said[1]
 
 
 def test_validation_pictures_may_be_those_of_one_folder() -> None:

@@ -206,6 +206,13 @@ def test_progress_comes_every_hundred_steps_too(data: Path, tmp_path: Path) -> N
     assert reports[0].seconds_left == pytest.approx(reports[0].seconds * 3 / 100)
 
 
+def test_each_width_of_a_supernet_is_told() -> None:
+    scores = (validation.Score(30.1234, 28.0), validation.Score(31.5, 29.0))
+    facts = (5, 0.5, 1.0, 1.0, 0.1)
+    assert Progress(*facts, scores[0], scores).widths == " (30.123 31.500)"
+    assert Progress(*facts, scores[0], scores[:1]).widths == Progress(*facts, None).widths == ""
+
+
 def test_averaged_weights_follow_the_raw_ones(data: Path, tmp_path: Path) -> None:
     train(_recipe(steps=3, ema=0.0), [data], tmp_path / "off", say=_quiet)
     off = Checkpoint.load(tmp_path / "off" / "last.pt")
@@ -232,6 +239,13 @@ def test_what_a_normalisation_measured_is_saved_and_validation_does_not_measure(
             assert last.weights[key] == 3, "of the training's batches, and no others"
         else:
             assert not torch.equal(last.weights[key], _fresh(recipe).state_dict()[key])
+
+
+def test_gradients_are_clipped_as_the_loss_asks(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip, bounds = nn.utils.clip_grad_norm_, list[float]()
+    monkeypatch.setattr(nn.utils, "clip_grad_norm_", lambda given, most: bounds.append(most) or clip(given, most))  # type: ignore[func-returns-value]
+    train(_recipe(steps=4, last_loss="psnr", last_share=0.5), [data], tmp_path, say=_quiet)
+    assert bounds == [1.0, 1.0, 50.0, 50.0]
 
 
 def test_half_precision_and_other_losses_run(data: Path, tmp_path: Path) -> None:
@@ -303,6 +317,46 @@ def test_a_finished_run_is_not_trained_again(data: Path, tmp_path: Path) -> None
     assert (tmp_path / "last.pt").read_bytes() == before
 
 
+def test_what_needs_no_pictures_reads_none(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(_recipe(steps=3), [data], tmp_path / "run", say=_quiet)
+    monkeypatch.setattr(loop, "batches_of", lambda *_: pytest.fail("pictures were read"))
+    said: list[str] = []
+    assert train(_recipe(steps=3), [tmp_path / "gone"], tmp_path / "run", say=said.append).meta["step"] == 3
+    assert said[0].startswith("tiny: finished, 3 steps")
+    with pytest.raises(TrainingError, match="holds a run of another recipe"):
+        train(_recipe(steps=4), [data], tmp_path / "run", say=_quiet)
+    with pytest.raises(TrainingError, match="not a checkpoint"):
+        train(_recipe(), [data], tmp_path / "new", start=tmp_path / "absent.pt", say=_quiet)
+    with pytest.raises(TrainingError, match="starts from all float weights"):
+        train(_recipe(quantize="int8"), [data], tmp_path / "new", say=_quiet)
+
+
+def test_how_often_a_run_is_looked_at_may_change(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="stopped"):
+        train(_recipe(), [data], tmp_path, stop=_after(3), say=_quiet)
+    train(_recipe(validate_every=15), [data], tmp_path, say=_quiet)
+    assert [row[0] for row in Checkpoint.load(tmp_path / "last.pt").meta["history"]] == [3, 15, 30]
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_best_checkpoint_that_was_lost_is_the_newest_until_another_is_better(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished: bool
+) -> None:
+    scores = iter([30.0, 20.0, 15.0])
+    monkeypatch.setattr(validation, "validate", lambda *_: validation.Score(next(scores), 5.0))
+    recipe = _recipe(steps=2 if finished else 3, validate_every=1)
+    if finished:
+        train(recipe, [data], tmp_path, say=_quiet)
+    else:
+        with pytest.raises(TrainingError, match="stopped"):
+            train(recipe, [data], tmp_path, stop=_after(2), say=_quiet)
+    second = Checkpoint.load(tmp_path / "last.pt")
+    (tmp_path / "best.pt").unlink()
+    best = train(recipe, [data], tmp_path, say=_quiet)
+    assert (best.meta["step"], best.meta["best_psnr_y"], best.state) == (2, 20.0, {})
+    assert _same(best.weights, second.weights)
+
+
 def test_a_folder_with_a_run_of_another_recipe_is_refused(data: Path, tmp_path: Path) -> None:
     train(_recipe(steps=2), [data], tmp_path, say=_quiet)
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
@@ -372,6 +426,35 @@ def test_start_copies_the_tensors_that_match_and_no_others(data: Path, tmp_path:
     assert last.meta["started_from"] == "x3"
 
 
+def test_what_a_run_begins_with_is_validated_and_kept_where_nothing_is_better(data: Path, tmp_path: Path) -> None:
+    given = train(_recipe("other", steps=100), [data], tmp_path / "other", say=_quiet)
+    recipe, said = (
+        _recipe(steps=4, validate_every=2, lr=0.5, final_lr=0.5),
+        list[str](),
+    )  # far too high: it only gets worse
+    start = tmp_path / "other" / "best.pt"
+    best = train(recipe, [data], tmp_path / "run", start=start, say=said.append)
+    assert (best.meta["step"], best.meta["history"]) == (
+        0,
+        [[0, pytest.approx(given.meta["best_psnr_y"], abs=1e-4), None]],
+    )
+    assert _same(best.weights, given.weights)
+    assert f"before the first step {given.meta['best_psnr_y']:.3f} dB" in said
+    assert said[-1].startswith("no validation was better than before the first step")
+    assert [row[0] for row in Checkpoint.load(tmp_path / "run" / "last.pt").meta["history"]] == [0, 2, 4]
+
+
+def test_a_start_that_may_know_the_validation_pictures_is_named(data: Path, tmp_path: Path) -> None:
+    train(_recipe("other", steps=1), [data], tmp_path / "other", say=_quiet)
+    plain = _recipe(steps=1).as_dict()
+    for count, folder, warned in ((1, "", False), (2, "", True), (1, data.name, True)):
+        plain["data"] |= {"validation": count, "validation_folder": folder}
+        said: list[str] = []
+        run = tmp_path / f"{count}{folder}"
+        train(recipe_from(plain), [data], run, start=tmp_path / "other" / "best.pt", say=said.append)
+        assert sum("was validated by other pictures" in line for line in said) == warned
+
+
 def test_start_does_not_disturb_a_run_that_has_begun(data: Path, tmp_path: Path) -> None:
     recipe = _recipe(steps=6)
     train(_recipe("other", steps=2, seed=9), [data], tmp_path / "other", say=_quiet)
@@ -411,6 +494,14 @@ def test_a_folder_without_pictures_leaves_no_run_behind(tmp_path: Path) -> None:
 def test_a_device_that_is_not_there_is_an_error_of_ours(data: Path, tmp_path: Path) -> None:
     with pytest.raises(EdgeliftError):
         train(_recipe(steps=1), [data], tmp_path, say=_quiet, device="abacus")
+
+
+@pytest.mark.parametrize(("name", "timed"), [("cuda", True), ("cpu", False)])
+def test_a_gpu_chooses_its_convolutions_by_timing(name: str, timed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    monkeypatch.setattr(torch, "zeros", lambda *_, **__: None)  # there need not be one
+    assert loop._device(name).type == name
+    assert torch.backends.cudnn.benchmark is timed
 
 
 # -- fields that were added later

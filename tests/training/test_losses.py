@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from edgelift.training.losses import LOSSES, charbonnier, frequency, goal, gradient, psnr
+from edgelift.training.losses import LOSSES, charbonnier, frequency, goal, gradient, longest, psnr
 from edgelift.training.recipe import TrainPart
 
 RESULT = torch.tensor([[0.0, 0.5], [1.0, 0.25]])
@@ -95,3 +95,14 @@ def test_weights_add_the_further_losses() -> None:
     part = TrainPart(gradient=0.5, frequency=0.25)
     expected = LOSSES["l1"](result, truth) + 0.5 * gradient(result, truth) + 0.25 * frequency(result, truth)
     assert goal(part, 0.5)(result, truth).item() == pytest.approx(expected.item())
+
+
+def test_gradients_of_a_logarithm_are_clipped_by_a_bound_of_their_own() -> None:
+    """At the errors of a trained network those of all losses are far from where they are clipped."""
+    truth = _pictures()[1]
+    factor = torch.ones((), requires_grad=True)
+    for name, loss in LOSSES.items():
+        (slope,) = torch.autograd.grad(loss(truth + 0.02 * factor, truth), factor)
+        assert 0 < slope.item() < 0.1 * longest(TrainPart(loss=name), 0.0)
+    part = TrainPart(loss="l1", last_loss="psnr", last_share=0.25)
+    assert [longest(part, done) for done in (0.0, 0.74, 0.75, 1.0)] == [1.0, 1.0, 50.0, 50.0]

@@ -102,11 +102,15 @@ def test_ranges_are_stated_for_white_being_255() -> None:
 def test_the_recipe_for_whole_numbers_is_the_papers_share_of_the_float_one() -> None:
     made = quantisation_of(recipe(steps=1000, validate_every=500))
     assert (made.name, made.train.quantize, made.train.start) == ("tiny-qat", "int8", "tiny")
-    assert (made.train.steps, made.train.lr, made.train.validate_every) == (200, pytest.approx(3e-4), 200)
+    assert (made.train.steps, made.train.lr, made.train.validate_every) == (200, pytest.approx(3e-4), 100)
+    assert quantisation_of(recipe(validate_every=4)).train.validate_every == 4
     assert (made.train.teacher, made.train.teacher_weight) == ("start", 1.0)
     assert quantisation_of(recipe(teacher="larger")).train.teacher == "larger"
     assert quantisation_of(made) == made
     assert not quantisation_of(recipe(wake=True)).train.wake  # dead units stay what they are for whole numbers
+    plain = recipe(precision="bf16").as_dict() | {"gan": {"weight": 0.2}}
+    made = quantisation_of(recipe_from(plain))  # bf16 is coarser than the grids
+    assert (made.train.precision, made.gan) == ("f32", None)
     with pytest.raises(RecipeError, match=r"train\.quantize: expected one of , int8, got 'int4'"):
         recipe(quantize="int4")
 

@@ -101,6 +101,24 @@ def test_a_recipe_stands_for_its_best_checkpoint_and_a_file_for_itself(tmp_path:
         assert (teacher.weight, teacher.by_eight, teacher.own) == (0.5, False, False)
 
 
+def test_the_first_weights_are_kept_for_a_run_that_goes_on_and_for_no_other(tmp_path: Path) -> None:
+    run, part, low = tmp_path / "run", TrainPart(teacher="start"), torch.rand(1, 3, 6, 6)
+    first, second = (_save(tmp_path / name / "best.pt", seed) for name, seed in (("a", 1), ("b", 2)))
+
+    def taught(start: Path | None) -> Tensor:
+        teacher = teacher_of(part, _built(), run, start, CPU)
+        assert teacher is not None
+        return teacher.network(low)
+
+    assert torch.equal(taught(tmp_path / "a" / "best.pt"), first(low))
+    with pytest.raises(TrainingError, match="which are its teacher too"):
+        taught(None)  # nothing was trained yet
+    assert torch.equal(taught(tmp_path / "b" / "best.pt"), second(low)), "not that of a run that never began"
+    (run / "last.pt").touch()
+    assert torch.equal(taught(None), second(low))
+    assert torch.equal(taught(tmp_path / "a" / "best.pt"), second(low))
+
+
 def test_of_a_supernet_the_averaged_weights_teach(tmp_path: Path) -> None:
     averaged = _supernet()
     teacher = teacher_of(TrainPart(teacher="widest", teacher_ensemble=True), averaged, tmp_path / "run", None, CPU)

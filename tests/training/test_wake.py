@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,8 @@ from torch import nn
 
 from edgelift.core.errors import RecipeError
 from edgelift.nets import zoo
+from edgelift.training import loop
+from edgelift.training.batches import Batches, batches_of
 from edgelift.training.checkpoint import Checkpoint
 from edgelift.training.loop import train
 from edgelift.training.recipe import recipe_from
@@ -46,6 +49,17 @@ def test_dead_units_begin_anew_and_the_result_stays() -> None:
     assert not network.trunk[0].weight[:, [2, 5]].any()
     assert not network.tail.weight[:, 0].any()
     assert wake(network, LOW) == 0
+
+
+def test_many_patches_are_run_a_few_at_a_time() -> None:
+    network, seen = _network(), list[int]()
+    _kill(network.head, 2)
+    with torch.no_grad():
+        network.head.weight[5], network.head.bias[5] = 1.0, -26.0  # it speaks in the last patch alone
+    network.register_forward_pre_hook(lambda module, given: seen.append(len(given[0])))
+    low = torch.cat([LOW.repeat(20, 1, 1, 1), torch.full((1, 3, 12, 12), 1.0)])
+    assert wake(network, low) == 1
+    assert max(seen) <= 32
 
 
 def test_they_learn_again() -> None:
@@ -163,6 +177,25 @@ def test_the_end_of_a_run_names_units_that_do_nothing(
     best = train(recipe, [data], tmp_path / "run", start=start, say=said.append)
     assert [line.split(" ", 1)[0] for line in said if "do nothing any more" in line] == ([str(dead)] if dead else [])
     assert torch.equal(best.weights["head.bias"] < -50, network.head.bias < -50)  # what is kept is as it was trained
+
+
+def test_the_batches_after_the_last_step_say_which_do_nothing(
+    waves: Callable[[Path, int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pool of degraded pairs that is asked for an early batch makes all of its pairs again."""
+    asked: list[int] = []
+
+    def noted(*given: Any) -> Batches:
+        batch = batches_of(*given)
+        return lambda number: asked.append(number) or batch(number)  # type: ignore[func-returns-value]
+
+    monkeypatch.setattr(loop, "batches_of", noted)
+    recipe = recipe_from({
+        "name": "idle", "network": {"architecture": "plain", "scale": 2, "channels": 4, "layers": 1},
+        "data": {"patch": 8, "batch": 64, "validation": 1}, "train": {"steps": 3},
+    })  # fmt: skip
+    train(recipe, [waves(tmp_path / "waves", 3)], tmp_path / "run", say=lambda line: None)
+    assert asked == [0, 1, 2, 3, 4, 5, 6]
 
 
 def test_whole_numbers_are_refused(waves: Callable[[Path, int], Path], tmp_path: Path) -> None:

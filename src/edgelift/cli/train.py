@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import importlib.util
 import signal
 import sys
@@ -16,7 +15,6 @@ import typer
 
 if TYPE_CHECKING:
     from edgelift.training.loop import Progress
-    from edgelift.training.recipe import Recipe
 
 __all__ = ["first_weights", "require_checkpoint_place", "require_torch", "show", "stop_on_signals", "train"]
 
@@ -41,28 +39,21 @@ def train(
 ) -> None:
     """Train a network from a recipe; the same command goes on with a run that was stopped."""
     require_torch()
-    from edgelift.core.errors import TrainingError
     from edgelift.training import loop
-    from edgelift.training.log import append_run
+    from edgelift.training.log import RunLog
+    from edgelift.training.origin import start_of
     from edgelift.training.recipe import load_recipe, quantisation_of
 
     plan = quantisation_of(load_recipe(recipe)) if quantize else load_recipe(recipe)
     stop = stop_on_signals()
     folder = run or Path("runs") / plan.name
-    began = datetime.date.today().isoformat()
-    try:
-        with first_weights(start) if start else contextlib.nullcontext(_default_start(plan, folder)) as first:
-            best = loop.train(
-                plan, data, folder, minutes=minutes, device=device, start=first, report=show,
-                say=lambda words: typer.echo(words, err=True), stop=stop,
-            )  # fmt: skip
-    except TrainingError as exc:
-        if log is not None:
-            append_run(log, began, plan, folder, str(exc))
-        raise
+    noted = RunLog(log, plan, folder) if log is not None else contextlib.nullcontext()
+    with noted, first_weights(start) if start else contextlib.nullcontext(start_of(plan, folder)) as first:
+        best = loop.train(
+            plan, data, folder, minutes=minutes, device=device, start=first, report=show,
+            say=lambda words: typer.echo(words, err=True), stop=stop,
+        )  # fmt: skip
     show(None)
-    if log is not None:
-        append_run(log, began, plan, folder, "finished")
     typer.echo(f"best validation PSNR-Y {best.meta['best_psnr_y']:.3f} dB; weights in {folder / 'best.pt'}")
     typer.echo(f"make a bundle of it: edgelift export {folder / 'best.pt'} -o {plan.name}.onnx")
 
@@ -94,22 +85,10 @@ def first_weights(model: str) -> Iterator[Path]:
     bundle = read_bundle(find_bundle(model))
     with tempfile.TemporaryDirectory(prefix="edgelift-") as folder:
         path = Path(folder) / bundle.spec.name / "best.pt"
-        Checkpoint(network_from(bundle).state_dict(), {"step": 0}).save(path)
+        recipe = bundle.spec.training.get("recipe")
+        facts = {"step": 0} if recipe is None else {"step": 0, "recipe": recipe}
+        Checkpoint(network_from(bundle).state_dict(), facts).save(path)
         yield path
-
-
-def _default_start(plan: Recipe, folder: Path) -> Path | None:
-    """The run of the recipe that `plan` starts from, beside its own folder."""
-    from edgelift.core.errors import TrainingError
-
-    if not plan.train.start or (folder / "last.pt").exists():
-        return None
-    found = folder.parent / plan.train.start / "best.pt"
-    if not found.exists():
-        raise TrainingError(
-            f"{plan.name} starts from {plan.train.start}, but {found} is not there; train that first or give --start"
-        )
-    return found
 
 
 def show(progress: Progress | None) -> None:
@@ -123,7 +102,7 @@ def show(progress: Progress | None) -> None:
         return
     words = f"step {progress.step}  {progress.done:.1%}  loss {progress.loss:.5f}  {progress.seconds_left / 60:.1f} min left"
     if progress.score is not None:
-        words += f"  validation {progress.score.psnr_y:.3f} dB, RGB {progress.score.psnr_rgb:.3f}"
+        words += f"  validation {progress.score.psnr_y:.3f} dB{progress.widths}, RGB {progress.score.psnr_rgb:.3f}"
     typer.echo(("\r\x1b[K" if terminal else "") + words, err=True, nl=progress.score is not None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -106,12 +107,12 @@ def prune(
     network, recipe = _trained(model)
     start = run / "start.pt"
     begun = {"model": os.path.basename(model), **dataclasses.asdict(wish), "size": list(wish.size)}
+    begun["sha256"] = _fingerprint(model)  # of runs every checkpoint is called best.pt
     if start.exists():
         first = Checkpoint.load(start)
-        if first.meta.get("wish") != begun:
-            raise TrainingError(
-                f"{run} holds another pruning ({first.meta.get('wish')}); give another --run or remove it"
-            )
+        held = first.meta.get("wish", {})
+        if {"sha256": begun["sha256"], **held} != begun:  # a run that began before the file was noted goes on
+            raise TrainingError(f"{run} holds another pruning ({held}); give another --run or remove it")
     else:
         first = _narrowed(network, recipe, wish, folders, device, say)
         first.meta["wish"] = begun
@@ -124,6 +125,12 @@ def prune(
         parity = measured(bundle, parent, proofs(None, parent.spec, 4), "drawn", rounds=ROUNDS)
     widths = bundle.spec.config["pruned"]
     return Pruned(bundle, widths, bundle.spec.macs / parent.spec.macs, parity)
+
+
+def _fingerprint(model: str) -> str:
+    """SHA-256 of the file of `model`, in hex."""
+    data = Path(model).read_bytes() if model.endswith(".pt") else read_bundle(find_bundle(model)).data
+    return hashlib.sha256(data).hexdigest()
 
 
 def _trained(model: str) -> tuple[Network, Recipe]:

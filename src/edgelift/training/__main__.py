@@ -8,15 +8,15 @@ from pathlib import Path
 
 from edgelift.core.errors import EdgeliftError
 from edgelift.training.loop import Progress, train
+from edgelift.training.origin import start_of
 from edgelift.training.recipe import load_recipe
 
 
 def _show(progress: Progress) -> None:
     if progress.score is not None:
         print(
-            f"step {progress.step}  {progress.done:.1%}  loss {progress.loss:.5f}  {progress.score.psnr_y:.3f} dB  "
-            f"{'(' + ' '.join(f'{e.psnr_y:.3f}' for e in progress.each) + ')  ' if len(progress.each) > 1 else ''}"
-            f"RGB {progress.score.psnr_rgb:.3f}  "
+            f"step {progress.step}  {progress.done:.1%}  loss {progress.loss:.5f}  "
+            f"{progress.score.psnr_y:.3f} dB{progress.widths}  RGB {progress.score.psnr_rgb:.3f}  "
             f"{progress.seconds_left / 60:.1f} min left",
             flush=True,
         )
@@ -35,7 +35,8 @@ def main() -> int:
     try:
         recipe = load_recipe(args.recipe)
         run = args.run or Path("runs") / recipe.name
-        train(recipe, args.data, run, minutes=args.minutes, device=args.device, start=args.start, report=_show)
+        start = args.start or start_of(recipe, run)
+        train(recipe, args.data, run, minutes=args.minutes, device=args.device, start=start, report=_show)
     except EdgeliftError as exc:
         print(f"edgelift: {exc}", file=sys.stderr)
         return exc.exit_code

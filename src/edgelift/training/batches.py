@@ -25,7 +25,12 @@ Batches = Callable[[int], tuple[Tensor, Tensor]]
 def batches_of(
     recipe: Recipe, paths: Sequence[Path], scale: int, device: torch.device, say: Callable[[str], None]
 ) -> Batches:
-    """The batches of a run on the pictures `paths`. Raises `TrainingError` where none of them can be used."""
+    """The batches of a run on the pictures `paths`. Raises `TrainingError` where none of them can be used.
+
+    Folders that are to give a share and have no picture are named through `say`; the others give their share.
+    """
+    if absent := sorted(set(recipe.data.shares) - {path.parent.name for path in paths}):
+        say(f"no pictures of {', '.join(absent)}; the other folders give the patches that {recipe.name} asks of them")
     drawn = (_degraded if recipe.degrade is not None else _clean)(recipe, paths, scale, device, say)
 
     def batch(step: int) -> tuple[Tensor, Tensor]:

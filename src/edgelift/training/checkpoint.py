@@ -84,11 +84,11 @@ def facts_of_several(metas: Sequence[dict[str, Any]], recipe: dict[str, Any], sc
 
 
 def network_of(checkpoint: Checkpoint, path: Path) -> Network:
-    """The network of a checkpoint with its averaged weights, in floats. Raises `TrainingError` where they do not fit."""
+    """The network of a checkpoint: averaged weights, in floats, ready to run. Raises `TrainingError` where they do not fit."""
     try:
         arguments = dict(checkpoint.meta["recipe"]["network"])
         network = zoo.build(arguments.pop("architecture"), **arguments)
         network.load_state_dict(float_weights(checkpoint.weights))
     except (LookupError, TypeError, ValueError, RuntimeError) as exc:  # a RequestError is a ValueError
         raise TrainingError(f"{path}: no network can be made of it ({exc})") from exc
-    return network.requires_grad_(False)
+    return network.requires_grad_(False).eval()

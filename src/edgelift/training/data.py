@@ -105,13 +105,10 @@ class Place:
 
 
 def _shared(places: Floats, folders: Sequence[str], shares: Mapping[str, float]) -> Floats:
-    """The chance of each picture: by its places, within the share of its folder."""
+    """The chance of each picture: by its places, within the share of its folder; of folders without any the others share it."""
+    shares = {folder: share for folder, share in shares.items() if folder in folders}
     if not shares:
         return np.asarray(places / places.sum())
-    if missing := sorted(set(shares) - set(folders)):
-        raise TrainingError(
-            f"no picture of a folder {missing[0]!r}, which is to give {shares[missing[0]]:.0%} of the patches"
-        )
     groups = [folder if folder in shares else None for folder in folders]
     given: dict[str | None, float] = {None: 1 - math.fsum(shares.values())}
     given.update(shares)
@@ -135,7 +132,7 @@ def _beside(chances: Floats, folders: Sequence[str], shares: Mapping[str, float]
 class Patches:
     """Random patches: position uniform over all pixels of all pictures, flipped and turned at random.
 
-    `shares` gives the pictures of a folder, by its name, a share of their own; raises `TrainingError` for one without any.
+    `shares` gives the pictures of a folder, by its name, a share of their own; that of a folder without any goes to the others.
     `texture` above 0 draws several places for a patch, from one share, and takes one of them, with a chance in proportion
     to its mean gradient to that power; `permute` lets the three colours change places. Batch k depends on (`seed`, k)
     alone, so that a resumed run sees what an undisturbed one would have seen.

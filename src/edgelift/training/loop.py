@@ -10,7 +10,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,9 @@ from edgelift.nets.network import Network, parameters
 from edgelift.training.adversary import adversary_of
 from edgelift.training.batches import Batches, batches_of
 from edgelift.training.checkpoint import Checkpoint
-from edgelift.training.losses import goal
+from edgelift.training.losses import goal, longest
 from edgelift.training.optimisers import optimiser_of
+from edgelift.training.origin import seen_before
 from edgelift.training.pictures import find_pictures, split
 from edgelift.training.quantised import Quantised
 from edgelift.training.recipe import Recipe, TrainPart, recipe_from
@@ -65,6 +66,11 @@ class Progress:
     """Of validation, where this report follows one; the mean of a supernet's subnets."""
     each: tuple[Score, ...] = ()
     """That of each subnet."""
+
+    @property
+    def widths(self) -> str:
+        """PSNR-Y of each subnet of a supernet, narrowest first, in brackets; empty of one network."""
+        return f" ({' '.join(f'{score.psnr_y:.3f}' for score in self.each)})" if len(self.each) > 1 else ""
 
 
 def learning_rate(part: TrainPart, done: float) -> float:
@@ -105,13 +111,16 @@ def train(
     """Train `recipe` on the pictures under `folders`, in the folder `run`; the best checkpoint.
 
     `minutes` fits the schedule to the clock instead of `steps`. `start` is a checkpoint whose matching weights are
-    used at the beginning of a new run. `stop` is asked after each step; when it answers yes the run is saved and
-    `TrainingError` raised. A loss that is not finite ends the run likewise, with the last good checkpoint kept.
+    used at the beginning of a new run, and validated like later ones. `stop` is asked after each step; when it answers
+    yes the run is saved and `TrainingError` raised. A loss that is not finite ends the run likewise, with the last good
+    checkpoint kept.
     """
     part = recipe.train
     where = _device(device)
     if part.wake and part.quantize:
         raise RecipeError(f"{recipe.name}: 'wake' is for training in floats; leave it out, or 'quantize'")
+    last, best = run / "last.pt", run / "best.pt"
+    saved = _saved(recipe, last)
     torch.manual_seed(part.seed)
     try:
         network = zoo.build(recipe.network.architecture, **recipe.network.config)
@@ -121,23 +130,26 @@ def train(
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this form
     averaged = copy.deepcopy(network).requires_grad_(False).eval()
     optimiser = optimiser_of(part, network.parameters(), where)
-    teacher = teacher_of(part, averaged, run, start, where)
-    adversary = adversary_of(recipe, network.scale, where)
 
-    paths = find_pictures(folders)
-    training, held = split(paths, recipe.data.validation, recipe.data.validation_folder)
-    say(f"{recipe.name}: {parameters(network)} parameters; loading {len(training)} + {len(held)} pictures")
-    batch = batches_of(recipe, training, network.scale, where, say)
-    checks = load_checks(recipe, held, network.scale, say)
-
-    # -- begin, or go on
-    last, best = run / "last.pt", run / "best.pt"
+    # -- begin, or go on: all that may be refused comes before pictures are read
     step, seconds, best_psnr, history, origin, copied = 0, 0.0, -math.inf, [], "", 0
     each: list[Score] = []
-    if last.exists():
-        saved = Checkpoint.load(last)
-        if recipe_from(saved.meta["recipe"]) != recipe:  # a run that began before a field was added goes on
-            raise TrainingError(f"{run} holds a run of another recipe; give another folder or remove it")
+    if saved is not None:
+        step, seconds, origin = saved.meta["step"], saved.meta["seconds"], saved.meta["started_from"]
+        best_psnr, history = _best_so_far(saved, best), saved.meta["history"]
+        each = [Score(*row) for row in saved.meta.get("each", [])]
+
+    def share() -> float:
+        return seconds / (60 * minutes) if minutes is not None else step / part.steps
+
+    if share() >= 1:
+        say(f"{recipe.name}: finished, {step} steps in {seconds / 60:.1f} minutes")
+        return Checkpoint.load(best)
+    paths = find_pictures(folders)
+    training, held = split(paths, recipe.data.validation, recipe.data.validation_folder)
+    teacher = teacher_of(part, averaged, run, start, where)
+    adversary = adversary_of(recipe, network.scale, where)
+    if saved is not None:
         network.load_state_dict(saved.state["network"])
         optimiser.load_state_dict(saved.state["optimiser"])
         for group in optimiser.param_groups:
@@ -146,24 +158,19 @@ def train(
         averaged.load_state_dict(saved.weights)
         if adversary is not None:
             adversary.load(saved.state["adversary"])
-        step, seconds = saved.meta["step"], saved.meta["seconds"]
-        best_psnr, history = saved.meta["best_psnr_y"], saved.meta["history"]
-        each = [Score(*row) for row in saved.meta.get("each", [])]
-        origin = saved.meta["started_from"]
         say(f"going on at step {step}, {seconds / 60:.1f} minutes trained, best {best_psnr:.3f} dB")
     elif start is not None:
-        copied = begin_with(network, Checkpoint.load(start).weights, grow=part.grow)
-        if part.wake:
-            say(f"{wake(network, _seen(recipe, batch))} units that did nothing begin anew")
-        averaged.load_state_dict(network.state_dict())
+        first = Checkpoint.load(start)
+        copied = begin_with(network, first.weights, grow=part.grow)
         origin = start.parent.name or start.stem
         say(f"{copied} of {len(network.state_dict())} tensors taken from {start}")
-    if isinstance(network, Quantised) and not last.exists():
-        say(network.begin(batch, start, copied))
-        averaged.load_state_dict(network.state_dict())
-
-    def share() -> float:
-        return seconds / (60 * minutes) if minutes is not None else step / part.steps
+        if seen_before(recipe, first.meta):
+            say(f"{start} was validated by other pictures; it may have learnt some that validate here")
+    if isinstance(network, Quantised) and saved is None:
+        network.require(start, copied)
+    say(f"{recipe.name}: {parameters(network)} parameters; loading {len(training)} + {len(held)} pictures")
+    batch = batches_of(recipe, training, network.scale, where, say)
+    checks = load_checks(recipe, held, network.scale, say)
 
     def checkpoint(state: bool) -> Checkpoint:
         meta: dict[str, Any] = {
@@ -177,6 +184,26 @@ def train(
             return Checkpoint(weights, meta)
         resume = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
         return Checkpoint(weights, meta, resume | ({"adversary": adversary.state()} if adversary is not None else {}))
+
+    def validated(loss: float | None) -> Score:
+        """Validate the averaged weights, note it beside `loss`, and keep them where they are the best."""
+        nonlocal each, best_psnr
+        each = validate_all(averaged, checks, where)
+        score = Score(*np.mean(each, axis=0).tolist())
+        history.append([step, round(score.psnr_y, 4), loss])
+        if score.psnr_y > best_psnr or adversary is not None:  # PSNR does not rank what is to look real
+            best_psnr = score.psnr_y
+            checkpoint(state=False).save(best)
+        return score
+
+    if saved is None and start is not None:
+        if part.wake:
+            say(f"{wake(network.eval(), _seen(recipe, batch, 0))} units that did nothing begin anew")
+            network.train()
+        if isinstance(network, Quantised):
+            say(network.begin(batch))
+        averaged.load_state_dict(network.state_dict())
+        say(f"before the first step {validated(None).psnr_y:.3f} dB")
 
     # -- the loop
     losses = _Losses(recipe.name, last, 1 if where.type == "cpu" else CHECK_EVERY)
@@ -197,7 +224,7 @@ def train(
             loss = loss + adversary.pull(result, high)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own annotation lacks
-        losses.add(step, loss, nn.utils.clip_grad_norm_(network.parameters(), 1.0))
+        losses.add(step, loss, nn.utils.clip_grad_norm_(network.parameters(), longest(part, done)))
         optimiser.step()
         if adversary is not None:
             adversary.learn(result.detach(), high)
@@ -210,12 +237,7 @@ def train(
         stopped = stop()
         if step % part.validate_every == 0 or share() >= 1 or stopped:
             mean = losses.mean()
-            each = validate_all(averaged, checks, where)
-            score = Score(*np.mean(each, axis=0).tolist())
-            history.append([step, round(score.psnr_y, 4), round(mean, 6)])
-            if score.psnr_y > best_psnr or adversary is not None:  # PSNR does not rank what is to look real
-                best_psnr = score.psnr_y
-                checkpoint(state=False).save(best)
+            score = validated(round(mean, 6))
             checkpoint(state=True).save(last)
             left = max(0.0, seconds * (1 / max(share(), 1e-9) - 1))
             report(Progress(step, min(share(), 1), seconds, left, mean, score, tuple(each)))
@@ -227,15 +249,40 @@ def train(
         if stopped:
             raise TrainingError(f"{recipe.name}: stopped at step {step}; the same command goes on from {last}")
     # All is saved by now, so that what waking changes is not kept.
-    idle = 0 if part.quantize else wake(averaged, _seen(recipe, batch))
+    idle = 0 if part.quantize else wake(averaged, _seen(recipe, batch, step))
     if idle:
         say(f"{idle} units do nothing any more; a new run with 'wake = true' and --start {best} puts them to use")
-    return Checkpoint.load(best)
+    found = Checkpoint.load(best)
+    if found.meta["step"] == 0:
+        say(f"no validation was better than before the first step; {best} has the weights that the run began with")
+    return found
 
 
-def _seen(recipe: Recipe, batch: Batches) -> Tensor:
-    """The low patches (N × 3 × h × w) that show whether a unit ever speaks."""
-    return torch.cat([batch(number)[0] for number in range(-(-WAKE_PATCHES // recipe.data.batch))])
+def _saved(recipe: Recipe, last: Path) -> Checkpoint | None:
+    """The state in `last` that a run of `recipe` goes on from, if there is one. Raises `TrainingError` for another recipe's."""
+    if not last.exists():
+        return None
+    saved = Checkpoint.load(last)
+    theirs = recipe_from(saved.meta["recipe"])  # a run that began before a field was added goes on
+    looks = replace(
+        theirs.train, validate_every=recipe.train.validate_every
+    )  # how often it is looked at changes no run
+    if replace(theirs, train=looks) != recipe:
+        raise TrainingError(f"{last.parent} holds a run of another recipe; give another folder or remove it")
+    return saved
+
+
+def _best_so_far(saved: Checkpoint, best: Path) -> float:
+    """PSNR-Y of the run's best checkpoint; where that has been lost, the newest weights take its place."""
+    if not best.exists():
+        saved.meta["best_psnr_y"] = saved.meta["psnr_y"]
+        Checkpoint(saved.weights, saved.meta).save(best)
+    return float(saved.meta["best_psnr_y"])
+
+
+def _seen(recipe: Recipe, batch: Batches, first: int) -> Tensor:
+    """The low patches (N × 3 × h × w) of batches from number `first` on that show whether a unit ever speaks."""
+    return torch.cat([batch(number)[0] for number in range(first, first - (-WAKE_PATCHES // recipe.data.batch))])
 
 
 class _Losses:
@@ -288,12 +335,14 @@ def _average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
 
 
 def _device(name: str) -> torch.device:
-    """The device called `name`, tried with one value. Raises `TrainingError`."""
+    """The device called `name`, tried with one value; on a GPU convolutions are chosen by timing. Raises `TrainingError`."""
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as exc:  # torch without CUDA asserts
         raise TrainingError(f"the device {name!r} cannot be used here: {str(exc).splitlines()[0]}") from exc
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
     return device
 
 

@@ -69,13 +69,10 @@ class Quantised(Network):
         out: Tensor = _Run(self, garbage_collect_values=False, graph=self._graph).run(x)
         return out
 
-    @torch.no_grad()
-    def begin(self, batch: Callable[[int], tuple[Tensor, Tensor]], start: Path | None, copied: int) -> str:
-        """Set the first ranges, after `copied` tensors were taken from `start`, and say how.
+    def require(self, start: Path | None, copied: int) -> None:
+        """Raise `TrainingError` unless the `copied` tensors, taken from `start`, were all of the weights.
 
-        Before that channels are made more alike in size, without a change of the float network, as far as it helps.
-        Raises `TrainingError` unless the tensors were all of the weights: there is nothing to be gained by learning on
-        whole numbers from the beginning.
+        There is nothing to be gained by learning on whole numbers from the beginning.
         """
         wanted = len(float_weights(self.state_dict()))
         if copied < wanted:
@@ -84,6 +81,13 @@ class Quantised(Network):
                 f"a quantised {self.architecture} starts from all float weights of that network, but {had}; train it in "
                 "floats first, and name its checkpoint or bundle (--start)"
             )
+
+    @torch.no_grad()
+    def begin(self, batch: Callable[[int], tuple[Tensor, Tensor]]) -> str:
+        """Set the first ranges for float weights, and say how.
+
+        Before that channels are made more alike in size, without a change of the float network, as far as it helps.
+        """
         pictures = [batch(number)[0] for number in range(BATCHES)]
         floats = self.calibrate(pictures)
         first = {name: value.clone() for name, value in self.state_dict().items()}

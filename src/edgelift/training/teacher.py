@@ -73,7 +73,7 @@ class Teacher:
 def _own_start(network: Network, run: Path, start: Path | None) -> Path:
     """The first weights of the run, kept in its folder so that it can go on without the file that they came from."""
     kept = run / "start.pt"
-    if kept.exists():
+    if kept.exists() and (run / "last.pt").exists():  # else it is of a run that never got so far as to be gone on with
         return kept
     if start is None:
         raise TrainingError(

@@ -14,6 +14,8 @@ from edgelift.nets.network import Network
 
 __all__ = ["wake"]
 
+SLICE = 32
+"""Patches that are run at once."""
 TOLERANCE = 1e-5
 """How far results (white is 1) may move by rounding when a unit that does nothing begins anew."""
 
@@ -56,8 +58,8 @@ def wake(network: Network, low: Tensor) -> int:
 def _results(network: Network, low: Tensor) -> Tensor:
     """What `network`, or each subnet of a supernet, makes of `low`, in a row."""
     if not isinstance(network, Family):
-        return network(low)  # type: ignore[no-any-return]
-    return torch.stack([network(low) for _ in network.in_turn()])
+        return torch.cat([network(some) for some in torch.split(low, SLICE)])
+    return torch.stack([torch.cat([network(some) for some in torch.split(low, SLICE)]) for _ in network.in_turn()])
 
 
 def _silent(network: Network, names: Sequence[str], low: Tensor) -> dict[str, Tensor]:
@@ -66,13 +68,17 @@ def _silent(network: Network, names: Sequence[str], low: Tensor) -> dict[str, Te
     One is enough: nothing reads a unit that begins anew, so that no layer behind it changes.
     """
     highest: dict[str, Tensor] = {}
+
+    def note(name: str, result: Tensor) -> None:
+        peaks = result.amax((0, 2, 3))
+        highest[name] = torch.maximum(peaks, highest.get(name, peaks))
+
     hooks = [
-        network.get_submodule(name).register_forward_hook(
-            lambda module, given, result, name=name: highest.update({name: result.amax((0, 2, 3))})
-        )
+        network.get_submodule(name).register_forward_hook(lambda module, given, result, name=name: note(name, result))
         for name in names
     ]
-    network(low)
+    for some in torch.split(low, SLICE):
+        network(some)
     for hook in hooks:
         hook.remove()
     return {name: (values <= 0).nonzero().flatten() for name, values in highest.items()}
