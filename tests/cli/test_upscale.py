@@ -74,6 +74,25 @@ def test_a_folder_with_a_bad_file(edgelift, photo: Path, tmp_path: Path) -> None
     assert "1 skipped" in again.err
 
 
+def test_a_missing_input_stops_no_others(edgelift, photo: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    said = edgelift("upscale", tmp_path / "missing.png", photo, "-o", out, "-m", "nearest", "--dry-run")
+    assert (said.code, f"{photo} -> " in said.out, "missing.png: no such file" in said.err) == (3, True, True)
+    said = edgelift("upscale", tmp_path / "missing.png", photo, "-o", out, "-m", "nearest")
+    assert said.code == 3
+    assert "missing.png: no such file or folder" in said.err
+    assert "1 picture done, 1 failed" in said.err
+    assert [p.name for p in out.iterdir()] == ["photo_x2.png"]
+
+
+def test_results_above_their_folder(edgelift, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sub").mkdir()
+    photo.rename(tmp_path / "sub" / "photo.png")
+    monkeypatch.chdir(tmp_path)
+    assert edgelift("upscale", "sub", "-o", ".", "-m", "nearest").code == 0
+    assert (tmp_path / "photo_x2.png").exists()
+
+
 def test_an_existing_result_is_kept_without_being_asked(edgelift, photo: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.png"
     out.write_text("precious")

@@ -48,7 +48,7 @@ def dry_run(
 
     `options` are those of `estimate`.
     """
-    from edgelift.core.errors import EdgeliftError
+    from edgelift.core.errors import EdgeliftError, InputError
     from edgelift.runtime.estimate import estimate_file
     from edgelift.runtime.footprint import show_size
 
@@ -57,6 +57,8 @@ def dry_run(
         if resume and os.path.exists(job.target):
             continue
         try:
+            if job.problem:
+                raise InputError(job.problem)
             found.append(estimate_file(upscaler, job, measure=True, **options))
         except EdgeliftError as exc:
             code = code or exc.exit_code
