@@ -43,10 +43,14 @@ class Place(Protocol):
 
 
 class FilePlace:
-    """A file at `path`. Until it is kept it has a hidden name beside it, and nothing under `path` changes."""
+    """A file at `path`. Until it is kept it has a hidden name beside it, and nothing under `path` changes.
+
+    What replaces a file gets its permissions, and stands where a link points.
+    """
 
     def __init__(self, path: Path, overwrite: bool) -> None:
-        self.name, self._path, self._overwrite = str(path), path, overwrite
+        self.name, self._overwrite = str(path), overwrite
+        self._path = path = Path(os.path.realpath(path)) if overwrite and path.is_symlink() else path
         # Cut, since a name has at most 255 bytes and the target's may need them all.
         self._temporary = path.with_name(f".{path.name[:40]}.edgelift-{secrets.token_hex(4)}.tmp")
         self._file = -1
@@ -59,6 +63,9 @@ class FilePlace:
             self._file = os.open(self._temporary, flags, 0o666)
         except OSError as exc:
             raise write_failed(self.name, exc) from exc
+        if self._overwrite:
+            with suppress(OSError):  # nothing is replaced, or the file system has no permissions
+                os.chmod(self._temporary, self._path.stat().st_mode & 0o777)
         _lock(self._file)  # which ends with the process, however that ends
         return self._file
 
