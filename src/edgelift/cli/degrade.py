@@ -124,7 +124,7 @@ def _degrade(source: Path, target: Path, plan: _Plan, overwrite: bool) -> None:
     low, facts = degrade_file(source, plan.settings, plan.scale, plan.seed)
     about = {**facts, "scale": plan.scale, "settings": plain_values(plan.settings)}
     make_folder(target.parent)
-    text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(about, indent=1) + "\n"
     _write(target, png_of(low), source, overwrite)
     _write(target.with_suffix(".json"), text.encode(), source, overwrite)
 

@@ -60,7 +60,7 @@ def plan(
             for network, height, width in stages(upscaler, facts.height, facts.width)
         ]
         if as_json:
-            typer.echo(json.dumps(_facts(found, tables), ensure_ascii=False))
+            typer.echo(json.dumps(_facts(found, tables)))
             return
         for network, rows in tables:
             typer.echo(f"{network.name} on {network.runs_on}")
