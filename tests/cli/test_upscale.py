@@ -12,6 +12,7 @@ import pytest
 import pyvips
 
 from edgelift.core.resize import resize
+from edgelift.io.bundle import bundled
 
 PNG = np.random.default_rng(3).integers(0, 256, (24, 31, 3), np.uint8)
 
@@ -199,6 +200,47 @@ def test_reports_and_maps_replace_no_picture(edgelift, photo: Path, tmp_path: Pa
         assert said.code == code, said.err
         assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
     assert photo.read_bytes() == before
+
+
+@pytest.mark.parametrize("option", ["--json", "--map"])
+def test_reports_and_maps_replace_only_earlier_ones(edgelift, photo: Path, tmp_path: Path, option: str) -> None:
+    there, words = tmp_path / "there", ("upscale", photo, "-o", tmp_path / "out.png", "--budget", "auto")
+    for content in (b"precious", b"{}", b"[1]", photo.read_bytes()):
+        there.write_bytes(content)
+        said = edgelift(*words, option, there)
+        assert (said.code, "exists already" in said.err) == (4, True)
+        assert there.read_bytes() == content
+
+
+def test_a_report_replaces_an_earlier_one(edgelift, photo: Path, tmp_path: Path) -> None:
+    report, words = tmp_path / "r.json", ("upscale", photo, "-m", "nearest", "--json", tmp_path / "r.json")
+    for name in ("1.png", "2.png"):
+        assert edgelift(*words, "-o", tmp_path / name).code == 0
+        assert json.loads(report.read_text())["pictures"][0]["output"] == str(tmp_path / name)
+    report.write_text("other")
+    assert edgelift(*words, "-o", tmp_path / "3.png", "--overwrite").code == 0
+    assert json.loads(report.read_text())["done"] == 1
+
+
+def test_models_and_routes_are_never_written(edgelift, photo: Path, tmp_path: Path) -> None:
+    weights = Path(bundled()["abpn-x2"])
+    model, other, routes, out = (tmp_path / name for name in ("m.onnx", "n.onnx", "routes.json", "out.png"))
+    for path in (model, other):
+        path.write_bytes(weights.read_bytes())
+    rows = [{"read": [0, 24], "keep": [0, 24], "windows": [[0, 31, 0, 31, 0]]}]
+    plan = {"height": 24, "width": 31, "rows": rows}
+    routes.write_text(json.dumps({"edgelift": "0", "pictures": [{"input": str(photo), "budget": {"routes": plan}}]}))
+    before = {path: path.read_bytes() for path in (model, other, routes)}
+    blend = f"{model}:0.5,{other}:0.5"
+    for words in (
+        ("-m", model, "-o", out, "--json", model),
+        ("-m", model, "-o", model, "-f", "png"),
+        ("--blend", blend, "-o", out, "--json", other),
+        ("-m", "anytime-x2", "--routes", routes, "-o", out, "--json", routes),
+    ):
+        said = edgelift("upscale", photo, "--overwrite", *words)
+        assert said.code == 2, said.err
+        assert {path: path.read_bytes() for path in before} == before
 
 
 def test_output_below_a_file(edgelift, photo: Path) -> None:

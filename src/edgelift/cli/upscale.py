@@ -160,7 +160,8 @@ def upscale(
             raise RequestError(f"{routes}: its routes are of {routed_by}, not of {upscaler.name}; name it with --model")
         if map_file is not None and (len(work) > 1 or not (options["budget"] or known) or STANDARD in inputs):
             raise RequestError("--map is for one picture file, with --budget or --routes")
-        _check_places({"--json": report, "--map": map_file}, work)
+        read = _files_read(model, blend, routes)
+        _check_places({"--json": report, "--map": map_file}, work, read, overwrite)
         if dry:
             return dry_run(upscaler, work, resume=resume, **kind)
         if resume:
@@ -355,7 +356,7 @@ def _run(
         for outcome in run_jobs(upscaler, work, report=lambda done: show(name, done), **options):
             outcomes.append(outcome)
             if events:
-                typer.echo(json.dumps({"event": "picture", **_row(outcome)}, ensure_ascii=False))
+                typer.echo(json.dumps({"event": "picture", **_row(outcome)}))
             if outcome.error is not None:
                 typer.echo("edgelift: " + " ".join(str(outcome.error).split()), err=True)
     return sorted(outcomes, key=lambda outcome: outcome.number)
@@ -392,13 +393,34 @@ def _facts(
     return {**facts, **counts, "seconds": round(seconds, 3), "pictures": rows}
 
 
-def _check_places(beside: dict[str, Path | None], work: list[Job]) -> None:
-    """Raise `RequestError` where a file that is written beside the results would replace a picture or another of them,
-    `OutputError` where it cannot be written: option -> file."""
-    from edgelift.core.errors import RequestError
-    from edgelift.io.places import require_place
+def _files_read(model: str | None, blend: str | None, routes: Path | None) -> dict[str, str]:
+    """What is read beside pictures, and so never written: whole path -> words."""
+    from edgelift.core.resize import KERNELS
+    from edgelift.io.bundle import find_bundle
+    from edgelift.io.compiled import WEIGHTS_SUFFIX
+    from edgelift.runtime.ensemble import parse_blend
 
-    taken = {os.path.realpath(path): "a picture of this run" for job in work for path in (job.source, job.target)}
+    names = [] if blend is None else [name for name, _ in parse_blend(blend)]
+    names += [] if model is None or model in KERNELS else [model]
+    models = [find_bundle(name) for name in names]
+    models += [path.with_suffix(WEIGHTS_SUFFIX) for path in models if path.suffix == ".xml"]
+    read = {os.path.realpath(path): "a model of this run" for path in models}
+    return read if routes is None else read | {os.path.realpath(routes): "what --routes reads"}
+
+
+def _check_places(beside: dict[str, Path | None], work: list[Job], read: dict[str, str], overwrite: bool) -> None:
+    """Raise `RequestError` where what is written would replace what the run reads (`read`: whole path -> words) or
+    something else that it writes; `OutputError` where a file beside the results (`beside`: option -> file) cannot be
+    written, or is there and is neither an earlier one nor to be replaced."""
+    from edgelift.core.errors import RequestError
+    from edgelift.io.pictures import STANDARD
+    from edgelift.io.places import require_free, require_place
+
+    for job in work:
+        if (place := os.path.realpath(job.target)) in read:
+            raise RequestError(f"{job.target}: is the name of {read[place]}; give another")
+    pictures = {os.path.realpath(path): "a picture of this run" for job in work for path in (job.source, job.target)}
+    taken = read | pictures
     made = {parent for job in work for parent in job.target.absolute().parents}  # folders that there will be
     for option, path in beside.items():
         if path is None:
@@ -407,14 +429,38 @@ def _check_places(beside: dict[str, Path | None], work: list[Job]) -> None:
         if place in taken:
             raise RequestError(f"{option} {path}: is the name of {taken[place]}; give another")
         taken[place] = f"what {option} writes"
+        if path == STANDARD:
+            continue
         if path.parent.exists() or path.absolute().parent not in made:
             require_place(path)
+        if not _is_earlier(option, path):
+            require_free(path, overwrite)
+
+
+def _is_earlier(option: str, path: Path) -> bool:
+    """Whether what is there was written by that option of an earlier run."""
+    from edgelift.evaluate.files import ROUTE_MAP, is_called
+
+    if not os.path.isfile(path):
+        return False
+    if option == "--map":
+        return is_called(path, ROUTE_MAP)
+    try:
+        plain = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(plain, dict) and {"edgelift", "pictures"} <= plain.keys()
 
 
 def _write(path: Path, facts: dict[str, Any]) -> None:
+    from edgelift.io.pictures import STANDARD
     from edgelift.io.places import fill, place_for
 
-    fill((place_for(path, None, overwrite=True), (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode()))
+    text = json.dumps(facts, indent=1) + "\n"
+    if path == STANDARD:
+        typer.echo(text, nl=False)
+    else:
+        fill((place_for(path, None, overwrite=True), text.encode()))
 
 
 def _summary(outcomes: list[Outcome]) -> None:
