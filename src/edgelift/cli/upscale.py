@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgelift.cli.show import progress_bar
+from edgelift.cli.streams import say
 
 if TYPE_CHECKING:
     from edgelift.runtime.batch import Outcome
@@ -175,13 +176,18 @@ def upscale(
         )  # a limit holds for one picture
         encoder = encoder_seconds(format_of_suffix(work[0].target, format))
         kind["allowance"] = Allowance(_program_began() if len(work) == 1 else None, encoder, known)
-        outcomes = _run(
-            upscaler, work, events, workers=workers,
-            resume=resume, overwrite=overwrite, compression=compression, **kind,
-        )  # fmt: skip
+        outcomes: list[Outcome] = []
+        kind |= {"resume": resume, "overwrite": overwrite, "compression": compression}
+        try:
+            _run(upscaler, work, events, outcomes, workers=workers, **kind)
+        except KeyboardInterrupt:
+            if report is not None:
+                facts = _facts(upscaler, outcomes, time.perf_counter() - began)
+                _write(report, {**facts, "interrupted": True})
+            raise
         facts = _facts(upscaler, outcomes, time.perf_counter() - began)
     if events:
-        typer.echo(json.dumps({"event": "end", **{k: v for k, v in facts.items() if k != "pictures"}}))
+        say(json.dumps({"event": "end", **{k: v for k, v in facts.items() if k != "pictures"}}))
     if report is not None:
         _write(report, facts)
     _tell_what_was_taken(outcomes)
@@ -272,11 +278,11 @@ def _tell_what_was_taken(outcomes: list[Outcome]) -> None:
         outcome.result.taken for outcome in outcomes if outcome.result is not None and outcome.result.taken is not None
     ]
     if len(outcomes) == 1 and taken:
-        typer.echo(f"edgelift: {outcomes[0].job.source}: {taken[0].words}", err=True)
+        say(f"edgelift: {outcomes[0].job.source}: {taken[0].words}", err=True)
         return
     counts = Counter(f"{each.look.content}, {each.model}" for each in taken)
     for words, count in sorted(counts.items()):
-        typer.echo(f"edgelift: {words}: {count} of {len(outcomes)} pictures", err=True)
+        say(f"edgelift: {words}: {count} of {len(outcomes)} pictures", err=True)
 
 
 def _tell_of_budgets(outcomes: list[Outcome]) -> int:
@@ -288,7 +294,7 @@ def _tell_of_budgets(outcomes: list[Outcome]) -> int:
         account = outcome.result.account if outcome.result is not None else None
         if account is not None and account.too_little:
             late = BudgetError.exit_code
-            typer.echo(
+            say(
                 f"edgelift: {outcome.job.source}: {account.limit:.3g} s are too little even for interpolation, which was "
                 f"done in {account.seconds:.3g} s; give more time",
                 err=True,
@@ -325,7 +331,7 @@ def _in_flight(text: str) -> dict[str, int]:
 
 
 def _warn(text: str) -> None:
-    typer.echo(f"edgelift: {text}", err=True)
+    say(f"edgelift: {text}", err=True)
 
 
 def _pair(text: str, expected: str) -> tuple[int, int]:
@@ -345,21 +351,24 @@ def _label(goal: Goal, upscaler: Upscaler | SizedUpscaler | SuitedUpscaler) -> s
 
 
 def _run(
-    upscaler: Upscaler | SizedUpscaler | SuitedUpscaler, work: list[Job], events: bool, **options: Any
-) -> list[Outcome]:
-    """Do all jobs, telling of failures as they come; the outcomes in the order of the jobs."""
+    upscaler: Upscaler | SizedUpscaler | SuitedUpscaler,
+    work: list[Job],
+    events: bool,
+    outcomes: list[Outcome],
+    **options: Any,
+) -> None:
+    """Do all jobs, telling of failures as they come, and add to `outcomes`; at the end they are in the order of the jobs."""
     from edgelift.runtime.batch import run_jobs
 
-    outcomes = []
     with progress_bar(len(work)) as show:
         name = work[0].source.name if len(work) == 1 else f"{len(work)} pictures"
         for outcome in run_jobs(upscaler, work, report=lambda done: show(name, done), **options):
             outcomes.append(outcome)
             if events:
-                typer.echo(json.dumps({"event": "picture", **_row(outcome)}))
+                say(json.dumps({"event": "picture", **_row(outcome)}))
             if outcome.error is not None:
-                typer.echo("edgelift: " + " ".join(str(outcome.error).split()), err=True)
-    return sorted(outcomes, key=lambda outcome: outcome.number)
+                say("edgelift: " + " ".join(str(outcome.error).split()), err=True)
+    outcomes.sort(key=lambda outcome: outcome.number)
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:
@@ -415,6 +424,7 @@ def _check_places(beside: dict[str, Path | None], work: list[Job], read: dict[st
     from edgelift.core.errors import RequestError
     from edgelift.io.pictures import STANDARD
     from edgelift.io.places import require_free, require_place
+    from edgelift.io.standard import require_output
 
     for job in work:
         if (place := os.path.realpath(job.target)) in read:
@@ -430,6 +440,7 @@ def _check_places(beside: dict[str, Path | None], work: list[Job], read: dict[st
             raise RequestError(f"{option} {path}: is the name of {taken[place]}; give another")
         taken[place] = f"what {option} writes"
         if path == STANDARD:
+            require_output()
             continue
         if path.parent.exists() or path.absolute().parent not in made:
             require_place(path)
@@ -470,6 +481,6 @@ def _summary(outcomes: list[Outcome]) -> None:
     words = f"{done} picture{'s' * (done != 1)} done"
     words += f", {skipped} skipped" if skipped else ""
     words += f", {len(failed)} failed:" if failed else ""
-    typer.echo(words, err=True)
+    say(words, err=True)
     for outcome in failed:
-        typer.echo(f"  {outcome.job.source}", err=True)
+        say(f"  {outcome.job.source}", err=True)

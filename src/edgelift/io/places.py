@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from edgelift.core.errors import OutputError, RequestError
-from edgelift.io.standard import OUTPUT, STANDARD, output_name
+from edgelift.io.standard import OUTPUT, STANDARD, output_name, require_output
 
 try:
     import fcntl
@@ -127,10 +127,11 @@ class StandardOutput:
 def place_for(path: Path, source: os.stat_result | None, overwrite: bool) -> Place:
     """The place that `path` names, `-` being standard output; `source` is of the file that is being read, if one is.
 
-    Raises `OutputError` where no file can be made there, or where it is the source, and `RequestError` where standard
-    output is a terminal.
+    Raises `OutputError` where no file can be made there, where it is the source or where standard output is closed, and
+    `RequestError` where that is a terminal.
     """
     if path == STANDARD:
+        require_output()
         if os.isatty(OUTPUT):
             raise RequestError("standard output is a terminal; send it to a file or a program, or name a file")
         return StandardOutput()
