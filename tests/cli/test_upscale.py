@@ -153,6 +153,11 @@ def test_wrong_inputs(edgelift, tmp_path: Path, name: str) -> None:
         (["-m", "bicubic", "-f", "xyz"], 2, "xyz"),
         (["-m", "bicubic", "--precision", "f8"], 2, "f8"),
         (["--engine", "warp"], 2, "openvino"),
+        (["--engine", "warp", "-s", "1.7"], 2, "openvino"),
+        (["--engine", "warp", "--width", "9"], 2, "openvino"),
+        (["--engine", "warp", "-s", "0.5"], 2, "leave engine out"),
+        (["-s", "0.5", "--jobs", "1:2:1"], 2, "leave workers (--jobs) out"),
+        (["-m", "bicubic", "--jobs", "1:2:1"], 2, "workers (--jobs) out"),
         (["--nonsense"], 2, "nonsense"),
     ],
 )
