@@ -69,7 +69,7 @@ def test_auto_says_what_it_took(edgelift: Edgelift, folder: Path) -> None:
     assert noisy == "photo-x4"
     one = edgelift("upscale", folder / "1.png", "-o", folder.parent / "o.png", "-s", 4, "--content", "auto")
     assert "no traces of JPEG: denoise 1, photo-x4" in one.err
-    dry = edgelift("upscale", folder, "-o", out, "-s", 4, "--content", "auto", "--dry-run")
+    dry = edgelift("upscale", folder, "-o", out, "-s", 4, "--content", "auto", "--dry-run", "--overwrite")
     assert dry.code == 0
     assert "2 pictures: about" in dry.out
 

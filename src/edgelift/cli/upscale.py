@@ -164,7 +164,7 @@ def upscale(
         read = _files_read(model, blend, routes)
         _check_places({"--json": report, "--map": map_file}, work, read, overwrite)
         if dry:
-            return dry_run(upscaler, work, resume=resume, **kind)
+            return dry_run(upscaler, work, resume=resume, overwrite=overwrite, **kind)
         if resume:
             clear_leftovers(work)
         due = [job for job in work if not (resume and os.path.exists(job.target))]

@@ -20,7 +20,7 @@ except ImportError:  # Windows, where a file that is open cannot be removed anyw
 
 __all__ = [
     "FilePlace", "Place", "StandardOutput", "clear_leftovers", "fill", "make_folder", "place_for", "require_free",
-    "require_place", "write_all", "write_failed",
+    "require_place", "require_possible", "write_all", "write_failed",
 ]  # fmt: skip
 
 _CHUNK = 1 << 20
@@ -140,6 +140,20 @@ def place_for(path: Path, source: os.stat_result | None, overwrite: bool) -> Pla
         raise OutputError(f"{path}: is the picture being read, which is never overwritten; choose another name")
     require_free(path, overwrite)
     return FilePlace(path, overwrite)
+
+
+def require_possible(path: Path, source: os.stat_result | None, overwrite: bool) -> None:
+    """Raise what `make_folder` for its folder and then `place_for` would; nothing is made."""
+    folder = path.parent
+    if path == STANDARD or os.path.isdir(folder):
+        place_for(path, source, overwrite)
+        return
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    if not os.path.isdir(folder):
+        raise OutputError(f"{folder}: is not a folder, so that none can be made in it; choose another")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{folder}: the folder cannot be written to; choose another or change its permissions")
 
 
 def require_place(path: Path) -> None:

@@ -30,7 +30,7 @@ from edgelift.io.standard import output_name
 from edgelift.io.texts import leave_room, put_texts, texts_for
 from edgelift.io.vips import Image, call, vips_errors
 
-__all__ = ["PictureWriter", "create_picture"]
+__all__ = ["PictureWriter", "check_picture", "create_picture"]
 
 HUGE_BYTES = 4_000_000_000
 """Raw samples from which the 32-bit offsets of a plain TIFF might not reach."""
@@ -197,12 +197,19 @@ def create_picture(
     missing or read-only, it exists and `overwrite` is not set, or it is the picture being read.
     """
     path = Path(path)
-    kind = format_of_suffix(path, format)
+    kind = check_picture(path, height, width, like, format)
     options = encoder_options(path, kind, quality, compression, lossless)
-    _require_room(path, kind, like)
-    _require_size(path, kind, like, height, width)
     place = place_for(path, like.status, overwrite)
     return PictureWriter(path, place, height, width, like, kind, options)
+
+
+def check_picture(path: Path, height: int, width: int, like: PictureReader, format: str | None = None) -> PictureFormat:
+    """The format of a picture of that size at `path`. Raises as `create_picture` where it cannot hold that, or what `like`
+    has; the place itself is not looked at."""
+    kind = format_of_suffix(path, format)
+    _require_room(path, kind, like)
+    _require_size(path, kind, like, height, width)
+    return kind
 
 
 def _able(like: PictureReader) -> list[PictureFormat]:
