@@ -94,6 +94,17 @@ def test_results_above_their_folder(edgelift, photo: Path, tmp_path: Path, monke
     assert (tmp_path / "photo_x2.png").exists()
 
 
+def test_metadata_that_is_left_out_is_told_once(edgelift, photo: Path, tmp_path: Path) -> None:
+    image = pyvips.Image.new_from_file(str(photo)).copy()
+    image.set_type(pyvips.GValue.gstr_type, "exif-ifd0-Make", "edgelift (edgelift, ASCII, 9 components, 9 bytes)")
+    (tmp_path / "in").mkdir()
+    for k in range(3):
+        image.jpegsave(str(tmp_path / "in" / f"{k}.jpg"))
+    said = edgelift("upscale", tmp_path / "in", "-o", tmp_path / "out", "-m", "nearest", "-f", "tif")
+    what = "TIFF holds no EXIF, and what there is of it is left out; to keep it choose .png or .jpg or .webp or .avif"
+    assert (said.code, said.err) == (0, f"edgelift: {what}\n3 pictures done\n")
+
+
 def test_an_existing_result_is_kept_without_being_asked(edgelift, photo: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.png"
     out.write_text("precious")

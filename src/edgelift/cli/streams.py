@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import os
 import sys
+import threading
+from collections.abc import Callable
 
 import typer
 
-__all__ = ["prepare", "say", "silence"]
+__all__ = ["once", "prepare", "say", "silence"]
 
 OUTPUT, ERRORS = 1, 2
 
@@ -33,6 +35,20 @@ def say(text: str, *, err: bool = False) -> None:
         typer.echo(text, err=err)
     except BrokenPipeError:
         silence(ERRORS if err else OUTPUT)
+
+
+def once(tell: Callable[[str], None]) -> Callable[[str], None]:
+    """`tell`, but each text one time only, whichever threads have it to say."""
+    said: set[str] = set()
+    lock = threading.Lock()
+
+    def tell_once(text: str) -> None:
+        with lock:
+            if text not in said:
+                said.add(text)
+                tell(text)
+
+    return tell_once
 
 
 def silence(*descriptors: int) -> None:

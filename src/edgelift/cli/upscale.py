@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgelift.cli.show import progress_bar
-from edgelift.cli.streams import say
+from edgelift.cli.streams import once, say
 
 if TYPE_CHECKING:
     from edgelift.runtime.batch import Outcome
@@ -177,7 +177,7 @@ def upscale(
         encoder = encoder_seconds(format_of_suffix(work[0].target, format))
         kind["allowance"] = Allowance(_program_began() if len(work) == 1 else None, encoder, known)
         outcomes: list[Outcome] = []
-        kind |= {"resume": resume, "overwrite": overwrite, "compression": compression}
+        kind |= {"resume": resume, "overwrite": overwrite, "compression": compression, "warn": once(_warn)}
         try:
             _run(upscaler, work, events, outcomes, workers=workers, **kind)
         except KeyboardInterrupt:
