@@ -105,6 +105,18 @@ def test_a_picture_that_is_named_is_no_result(folder: Path) -> None:
     assert len(jobs([folder / "a.png", folder / "a_x2.png"], folder, "3")) == 2
 
 
+def test_a_result_that_is_a_link_to_a_source(folder: Path, tmp_path: Path) -> None:
+    for output in (tmp_path / "out", folder):
+        output.mkdir(exist_ok=True)
+        (output / "a_x2.png").symlink_to(folder / "b.png")
+        with pytest.raises(RequestError, match=r"a_x2\.png: is a link to a picture that is to be read"):
+            jobs([folder], output, "2")
+    elsewhere = save(tmp_path / "elsewhere.png")
+    (folder / "a_x2.png").unlink()
+    (folder / "a_x2.png").symlink_to(elsewhere)
+    assert len(jobs([folder], folder, "2")) == 5
+
+
 def test_one_file_goes_to_the_file_named(folder: Path, tmp_path: Path) -> None:
     assert jobs([folder / "a.png"], tmp_path / "x.jpg", "2") == [Job(folder / "a.png", tmp_path / "x.jpg")]
 

@@ -193,16 +193,26 @@ def _piped(inputs: Sequence[Path], output: Path, format: str | None) -> Job:
 
 def _without_results(made: list[Job], named: Sequence[Path]) -> list[Job]:
     """The jobs but for those whose sources are results of others, of an earlier run into the same folder."""
-    becomes = {os.path.realpath(job.target): job for job in made}
+    becomes = {_place(job.target): job for job in made}
     kept = []
     for job in made:
-        other = becomes.get(os.path.realpath(job.source), job)
+        other = becomes.get(os.path.realpath(job.source), becomes.get(_place(job.source), job))
         if other is job:
             kept.append(job)
         elif job.source in named:
             both = f"{job.source} is to be read, and {other.source} would become it"
             raise RequestError(f"{both}; leave it out, or choose another folder or --suffix")
+    read = {os.path.realpath(job.source) for job in kept}
+    if through := [job.target for job in kept if os.path.islink(job.target) and os.path.realpath(job.target) in read]:
+        raise RequestError(
+            f"{through[0]}: is a link to a picture that is to be read; choose another folder or --suffix"
+        )
     return kept
+
+
+def _place(path: Path) -> str:
+    """The whole path, with links in it followed, but not one that it names."""
+    return os.path.join(os.path.realpath(path.parent), path.name)
 
 
 def _refuse_twins(made: Iterable[Job]) -> None:
