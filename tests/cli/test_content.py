@@ -69,7 +69,7 @@ def test_auto_says_what_it_took(edgelift: Edgelift, folder: Path) -> None:
     assert noisy == "photo-x4"
     one = edgelift("upscale", folder / "1.png", "-o", folder.parent / "o.png", "-s", 4, "--content", "auto")
     assert "no traces of JPEG: denoise 1, photo-x4" in one.err
-    dry = edgelift("upscale", folder, "-o", out, "-s", 4, "--content", "auto", "--dry-run")
+    dry = edgelift("upscale", folder, "-o", out, "-s", 4, "--content", "auto", "--dry-run", "--overwrite")
     assert dry.code == 0
     assert "2 pictures: about" in dry.out
 
@@ -118,6 +118,10 @@ def test_a_sheet_shows_every_form(edgelift: Edgelift, folder: Path, tmp_path: Pa
     assert sizes[0][1] == sizes[1][1]
     assert edgelift(*words, "-o", alone).code == 4
     assert edgelift(*words, "-o", alone, "--overwrite").code == 0
+    for path in (next(folder.iterdir()), next((tmp_path / "hr").iterdir())):
+        before = path.read_bytes()
+        assert edgelift(*words, "-o", path, "--hr", tmp_path / "hr", "--overwrite").code == 4
+        assert path.read_bytes() == before
 
 
 def test_sheets_of_bad_input(edgelift: Edgelift, folder: Path, tmp_path: Path) -> None:

@@ -76,6 +76,13 @@ def test_bad_pictures_are_skipped_counted_and_listed(edgelift, folder: Path, tmp
     assert not (tmp_path / "out" / "bad.png").exists()
 
 
+def test_results_below_the_input_are_not_inputs(edgelift, folder: Path) -> None:
+    for words in ((), ("--overwrite",)):
+        said = edgelift("degrade", folder, "-o", folder / "out", *words)
+        assert (said.code, said.err) == (0, "")
+    assert sorted(path.name for path in (folder / "out").rglob("*.png")) == ["a.png", "b.png"]
+
+
 def test_nothing_is_replaced_unasked_and_a_source_never(edgelift, folder: Path, tmp_path: Path) -> None:
     words = ("degrade", folder / "a.png", "-o", tmp_path / "out")
     assert edgelift(*words).code == 0

@@ -42,6 +42,13 @@ def test_a_row_a_picture_and_the_mean(edgelift, folder: Path) -> None:
     assert f"mean {sum(figures) / 2:.4f} of 2; NIQE model edgelift" in said.out
 
 
+def test_hidden_folders_are_left_alone(edgelift, folder: Path) -> None:
+    (folder / ".thumbs").mkdir()
+    (folder / ".thumbs" / "c.png").write_bytes(b"no picture")
+    said = edgelift("niqe", folder)
+    assert (said.code, " of 2; " in said.out) == (0, True)
+
+
 def test_json_and_another_model(edgelift, folder: Path, tmp_path: Path) -> None:
     other = NiqeModel(load_model().mean + 0.1, load_model().covariance, "other", "moved")
     save_model(other, tmp_path / "other.npz")

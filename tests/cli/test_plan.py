@@ -161,6 +161,43 @@ def test_a_dry_run_of_a_folder(edgelift: Any, photo: Path, tmp_path: Path) -> No
     assert not out.exists()
 
 
+def test_a_dry_run_refuses_what_the_run_would(edgelift: Any, photo: Path, tmp_path: Path) -> None:
+    clear, old, shut = tmp_path / "clear.png", tmp_path / "old.png", tmp_path / "file" / "deep"
+    pyvips.Image.new_from_array(np.full((9, 9, 4), 9, np.uint8)).copy(interpretation="srgb").pngsave(str(clear))
+    old.write_bytes(b"old")
+    (tmp_path / "file").write_bytes(b"")
+    for words in (
+        (photo, "-o", old),
+        (photo, "-o", photo, "--overwrite"),
+        (photo, "-o", tmp_path / "o.webp", "--width", 20_000),
+        (clear, "-o", tmp_path / "o.jpg"),
+        (photo, "-o", shut / "o.png"),
+    ):
+        dry, real = (edgelift("upscale", *words, "-m", "nearest", *more) for more in (("--dry-run",), ()))
+        assert dry.code == real.code > 0, words
+        assert dry.out == ""
+        assert dry.err == real.err or words[2] == shut / "o.png"
+    for words in (("-o", old, "--overwrite"), ("-o", tmp_path / "new" / "o.png")):
+        assert edgelift("upscale", photo, *words, "-m", "nearest", "--dry-run").code == 0
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_dry_run_knows_a_full_disk(edgelift: Any, photo: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    full = SimpleNamespace(free=10)
+    monkeypatch.setattr(estimate.shutil, "disk_usage", lambda folder: full)
+    said = edgelift("upscale", photo, "-o", tmp_path / "out.png", "-m", MODEL, "--dry-run")
+    assert (said.code, "the disk has 10" in said.err) == (4, True)
+
+
+def test_an_animation_is_planned(edgelift: Any, tmp_path: Path) -> None:
+    frames = pyvips.Image.new_from_array(np.random.default_rng(1).integers(0, 256, (80, 30, 3), np.uint8)).copy()
+    frames.set_type(pyvips.GValue.gint_type, "page-height", 40)
+    frames.gifsave(str(tmp_path / "a.gif"))
+    said = edgelift("plan", tmp_path / "a.gif", "-m", MODEL, "--json")
+    assert (said.code, said.err) == (0, "")
+    assert json.loads(said.out)["size_out"] == [120, 90]
+
+
 def test_a_dry_run_writes_nothing_at_all(edgelift: Any, photo: Path, tmp_path: Path) -> None:
     said = edgelift("upscale", photo, "-o", tmp_path / "o.png", "-m", MODEL, "--dry-run", "--json", tmp_path / "r.json")
     assert said.code == 2

@@ -12,6 +12,7 @@ import pytest
 import pyvips
 
 from edgelift.core.resize import resize
+from edgelift.io.bundle import bundled
 
 PNG = np.random.default_rng(3).integers(0, 256, (24, 31, 3), np.uint8)
 
@@ -74,6 +75,36 @@ def test_a_folder_with_a_bad_file(edgelift, photo: Path, tmp_path: Path) -> None
     assert "1 skipped" in again.err
 
 
+def test_a_missing_input_stops_no_others(edgelift, photo: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    said = edgelift("upscale", tmp_path / "missing.png", photo, "-o", out, "-m", "nearest", "--dry-run")
+    assert (said.code, f"{photo} -> " in said.out, "missing.png: no such file" in said.err) == (3, True, True)
+    said = edgelift("upscale", tmp_path / "missing.png", photo, "-o", out, "-m", "nearest")
+    assert said.code == 3
+    assert "missing.png: no such file or folder" in said.err
+    assert "1 picture done, 1 failed" in said.err
+    assert [p.name for p in out.iterdir()] == ["photo_x2.png"]
+
+
+def test_results_above_their_folder(edgelift, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sub").mkdir()
+    photo.rename(tmp_path / "sub" / "photo.png")
+    monkeypatch.chdir(tmp_path)
+    assert edgelift("upscale", "sub", "-o", ".", "-m", "nearest").code == 0
+    assert (tmp_path / "photo_x2.png").exists()
+
+
+def test_metadata_that_is_left_out_is_told_once(edgelift, photo: Path, tmp_path: Path) -> None:
+    image = pyvips.Image.new_from_file(str(photo)).copy()
+    image.set_type(pyvips.GValue.gstr_type, "exif-ifd0-Make", "edgelift (edgelift, ASCII, 9 components, 9 bytes)")
+    (tmp_path / "in").mkdir()
+    for k in range(3):
+        image.jpegsave(str(tmp_path / "in" / f"{k}.jpg"))
+    said = edgelift("upscale", tmp_path / "in", "-o", tmp_path / "out", "-m", "nearest", "-f", "tif")
+    what = "TIFF holds no EXIF, and what there is of it is left out; to keep it choose .png or .jpg or .webp or .avif"
+    assert (said.code, said.err) == (0, f"edgelift: {what}\n3 pictures done\n")
+
+
 def test_an_existing_result_is_kept_without_being_asked(edgelift, photo: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.png"
     out.write_text("precious")
@@ -133,6 +164,11 @@ def test_wrong_inputs(edgelift, tmp_path: Path, name: str) -> None:
         (["-m", "bicubic", "-f", "xyz"], 2, "xyz"),
         (["-m", "bicubic", "--precision", "f8"], 2, "f8"),
         (["--engine", "warp"], 2, "openvino"),
+        (["--engine", "warp", "-s", "1.7"], 2, "openvino"),
+        (["--engine", "warp", "--width", "9"], 2, "openvino"),
+        (["--engine", "warp", "-s", "0.5"], 2, "leave engine out"),
+        (["-s", "0.5", "--jobs", "1:2:1"], 2, "leave workers (--jobs) out"),
+        (["-m", "bicubic", "--jobs", "1:2:1"], 2, "workers (--jobs) out"),
         (["--nonsense"], 2, "nonsense"),
     ],
 )
@@ -180,6 +216,47 @@ def test_reports_and_maps_replace_no_picture(edgelift, photo: Path, tmp_path: Pa
         assert said.code == code, said.err
         assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
     assert photo.read_bytes() == before
+
+
+@pytest.mark.parametrize("option", ["--json", "--map"])
+def test_reports_and_maps_replace_only_earlier_ones(edgelift, photo: Path, tmp_path: Path, option: str) -> None:
+    there, words = tmp_path / "there", ("upscale", photo, "-o", tmp_path / "out.png", "--budget", "auto")
+    for content in (b"precious", b"{}", b"[1]", photo.read_bytes()):
+        there.write_bytes(content)
+        said = edgelift(*words, option, there)
+        assert (said.code, "exists already" in said.err) == (4, True)
+        assert there.read_bytes() == content
+
+
+def test_a_report_replaces_an_earlier_one(edgelift, photo: Path, tmp_path: Path) -> None:
+    report, words = tmp_path / "r.json", ("upscale", photo, "-m", "nearest", "--json", tmp_path / "r.json")
+    for name in ("1.png", "2.png"):
+        assert edgelift(*words, "-o", tmp_path / name).code == 0
+        assert json.loads(report.read_text())["pictures"][0]["output"] == str(tmp_path / name)
+    report.write_text("other")
+    assert edgelift(*words, "-o", tmp_path / "3.png", "--overwrite").code == 0
+    assert json.loads(report.read_text())["done"] == 1
+
+
+def test_models_and_routes_are_never_written(edgelift, photo: Path, tmp_path: Path) -> None:
+    weights = Path(bundled()["abpn-x2"])
+    model, other, routes, out = (tmp_path / name for name in ("m.onnx", "n.onnx", "routes.json", "out.png"))
+    for path in (model, other):
+        path.write_bytes(weights.read_bytes())
+    rows = [{"read": [0, 24], "keep": [0, 24], "windows": [[0, 31, 0, 31, 0]]}]
+    plan = {"height": 24, "width": 31, "rows": rows}
+    routes.write_text(json.dumps({"edgelift": "0", "pictures": [{"input": str(photo), "budget": {"routes": plan}}]}))
+    before = {path: path.read_bytes() for path in (model, other, routes)}
+    blend = f"{model}:0.5,{other}:0.5"
+    for words in (
+        ("-m", model, "-o", out, "--json", model),
+        ("-m", model, "-o", model, "-f", "png"),
+        ("--blend", blend, "-o", out, "--json", other),
+        ("-m", "anytime-x2", "--routes", routes, "-o", out, "--json", routes),
+    ):
+        said = edgelift("upscale", photo, "--overwrite", *words)
+        assert said.code == 2, said.err
+        assert {path: path.read_bytes() for path in before} == before
 
 
 def test_output_below_a_file(edgelift, photo: Path) -> None:

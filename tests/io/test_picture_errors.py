@@ -308,6 +308,20 @@ def test_overwriting_replaces_the_file(source: Path) -> None:
     assert names(source.parent) == ["a.png", "source.png"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="permissions and links are those of POSIX")
+def test_overwriting_keeps_permissions_and_links(source: Path) -> None:
+    (source.parent / "far").mkdir()
+    target, link = source.parent / "far" / "a.png", source.parent / "link.png"
+    target.write_bytes(b"old")
+    target.chmod(0o600)
+    link.symlink_to(target)
+    copy(source, link, overwrite=True)
+    assert link.is_symlink()
+    np.testing.assert_array_equal(read(target), read(source))
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert names(target.parent) == ["a.png"]
+
+
 def test_target_that_appears_meanwhile_is_kept(source: Path) -> None:
     target = source.parent / "a.png"
     with pytest.raises(OutputError, match="exists already"):

@@ -301,6 +301,53 @@ def test_no_exif_is_made_up(tmp_path: Path, suffix: str) -> None:
         assert not saved.getexif()
 
 
+@pytest.mark.parametrize(
+    ("suffix", "expected"),
+    [
+        (".png", ["PNG holds no IPTC"]),
+        (".webp", ["WebP holds no IPTC"]),
+        (".avif", ["AVIF holds no IPTC"]),
+        (".tif", ["TIFF holds no EXIF"]),
+        (".gif", ["GIF holds no EXIF", "GIF holds no XMP", "GIF holds no IPTC"]),
+        (".jpg", []),
+    ],
+)
+def test_metadata_that_is_left_out_is_told(tmp_path: Path, suffix: str, expected: list[str]) -> None:
+    blocks = {"xmp-data": XMP % 1, "iptc-data": b"Photoshop 3.0\0" + b"8BIM\4\4\0\0\0\0\0\x0a\x1c\2\x69\0\5hello"}
+    image = pyvips.Image.new_from_array(samples(9, 9, 3)).copy(interpretation="srgb")
+    image.set_type(pyvips.GValue.gstr_type, "exif-ifd0-Make", "edgelift (edgelift, ASCII, 9 components, 9 bytes)")
+    for name, data in blocks.items():
+        image.set_type(pyvips.GValue.blob_type, name, data)
+    image.jpegsave(str(tmp_path / "source.jpg"))
+    texts, target = [], tmp_path / f"target{suffix}"
+    with (
+        open_picture(tmp_path / "source.jpg") as reader,
+        create_picture(target, 9, 9, reader, warn=texts.append) as writer,
+    ):
+        writer.write(*reader.rows(0, 9))
+    assert [text.partition(", ")[0] for text in texts] == expected
+    found = pyvips.Image.new_from_file(str(target))
+    words = {"EXIF": "exif-data", "XMP": "xmp-data", "IPTC": "iptc-data"}
+    kept = {word for word, name in words.items() if found.get_typeof(name)}
+    assert kept == words.keys() - {text.split()[3].rstrip(",") for text in texts}
+    assert all(".jpg" in text for text in texts)
+
+
+@pytest.mark.parametrize("longer", [0, 1])
+def test_metadata_that_is_too_long_is_told(tmp_path: Path, longer: int) -> None:
+    image = pyvips.Image.new_from_array(samples(9, 9, 3)).copy(interpretation="srgb")
+    image.set_type(pyvips.GValue.blob_type, "xmp-data", (XMP % 1).ljust(60_000 + longer))
+    image.pngsave(str(tmp_path / "source.png"))
+    texts, target = [], tmp_path / "target.jpg"
+    with (
+        open_picture(tmp_path / "source.png") as reader,
+        create_picture(target, 9, 9, reader, warn=texts.append) as writer,
+    ):
+        writer.write(*reader.rows(0, 9))
+    assert bool(pyvips.Image.new_from_file(str(target)).get_typeof("xmp-data")) == (not longer)
+    assert [text.partition(",")[0] for text in texts] == ["JPEG holds at most 60000 bytes of XMP"] * longer
+
+
 def test_resolution_without_exif_reaches_jpeg(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Image.fromarray(samples(20, 30, 3)).save(path, dpi=(150, 150))

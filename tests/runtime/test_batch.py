@@ -54,6 +54,41 @@ def test_results_below_the_input_are_not_inputs(folder: Path) -> None:
     assert all("larger" not in str(job.source) for job in jobs([folder], out, "2"))
 
 
+def test_a_folder_whose_results_go_above_it(folder: Path, tmp_path: Path) -> None:
+    for output in (tmp_path, tmp_path / "in" / ".."):
+        assert len(jobs([folder], output, "2")) == 5
+
+
+def test_hidden_folders_are_left_alone(folder: Path, tmp_path: Path) -> None:
+    before = jobs([folder], tmp_path / "out", "2")
+    save(folder / ".thumbs" / "a.png")
+    save(folder / "deep" / ".thumbs" / "more" / "a.png")
+    assert jobs([folder], tmp_path / "out", "2") == before
+    assert len(jobs([folder / ".thumbs"], tmp_path / "out", "2")) == 1
+
+
+def test_results_to_other_scales_and_formats_are_not_inputs(folder: Path) -> None:
+    first = jobs([folder], folder, "3")
+    for name in ("a_x2.png", "a_x1.7.webp", "a_x2_x4.jpg", "a_x40x30.png", "deep/c_x90w.png", "deep/c_x1e-05.png"):
+        save(folder / name)
+    assert jobs([folder], folder, "3") == first
+    save(folder / "a_xl.png")
+    save(folder / "a_x2b.png")
+    save(folder / "d_x2.png")
+    assert {job.source.stem for job in jobs([folder], folder, "3")} - {job.source.stem for job in first} == {
+        "a_xl",
+        "a_x2b",
+        "d_x2",
+    }
+
+
+def test_names_that_end_in_numbers_are_no_results(folder: Path) -> None:
+    before = len(jobs([folder], folder, "3", suffix="{scale}"))
+    for name in ("a1.png", "a12.png"):
+        save(folder / name)
+    assert len(jobs([folder], folder, "3", suffix="{scale}")) == before + 2
+
+
 def test_results_beside_their_sources_are_not_inputs(folder: Path, bicubic: Upscaler) -> None:
     first = jobs([folder], folder, "2")
     assert all(outcome.error is None or outcome.job.source.stem == "bad" for outcome in run_jobs(bicubic, first))
@@ -68,6 +103,18 @@ def test_a_picture_that_is_named_is_no_result(folder: Path) -> None:
     with pytest.raises(RequestError, match=r"a_x2\.png is to be read, and .*a\.png would become it"):
         jobs([folder / "a.png", folder / "a_x2.png"], folder, "2")
     assert len(jobs([folder / "a.png", folder / "a_x2.png"], folder, "3")) == 2
+
+
+def test_a_result_that_is_a_link_to_a_source(folder: Path, tmp_path: Path) -> None:
+    for output in (tmp_path / "out", folder):
+        output.mkdir(exist_ok=True)
+        (output / "a_x2.png").symlink_to(folder / "b.png")
+        with pytest.raises(RequestError, match=r"a_x2\.png: is a link to a picture that is to be read"):
+            jobs([folder], output, "2")
+    elsewhere = save(tmp_path / "elsewhere.png")
+    (folder / "a_x2.png").unlink()
+    (folder / "a_x2.png").symlink_to(elsewhere)
+    assert len(jobs([folder], folder, "2")) == 5
 
 
 def test_one_file_goes_to_the_file_named(folder: Path, tmp_path: Path) -> None:
@@ -93,11 +140,46 @@ def test_missing_and_empty(tmp_path: Path) -> None:
         jobs([tmp_path / "empty"], tmp_path / "o", "2")
 
 
-def test_suffix_with_other_braces(folder: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_read_among_several_inputs_stops_no_others(
+    folder: Path, tmp_path: Path, bicubic: Upscaler
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "loose.png").symlink_to(tmp_path / "gone.png")
+    absent = [tmp_path / "missing.png", tmp_path / "empty", tmp_path / "loose.png"]
+    work = jobs([*absent, folder / "a.png"], tmp_path / "out", "2")
+    outcomes = sorted(run_jobs(bicubic, work), key=lambda outcome: outcome.number)
+    errors = [str(outcome.error) for outcome in outcomes[:3]]
+    assert all(isinstance(outcome.error, InputError) for outcome in outcomes[:3])
+    assert [error.startswith(f"{path}: no ") for error, path in zip(errors, absent, strict=True)] == [True] * 3
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_x2.png"]
+    assert all(outcome.error for outcome in run_jobs(bicubic, work[:3], resume=True))
+
+
+def test_folders_that_cannot_be_read_are_told(
+    folder: Path, tmp_path: Path, bicubic: Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = os.scandir
+
+    def closed(place: str) -> object:
+        if Path(place).name in hidden:
+            raise PermissionError(13, "Permission denied", place)
+        return listed(place)
+
+    monkeypatch.setattr(os, "scandir", closed)  # root may read every folder
+    hidden = {"deep"}
+    work = jobs([folder], tmp_path / "out", "2")
+    assert [job.source.name for job in work if job.problem] == ["deep"]
+    errors = [str(outcome.error) for outcome in run_jobs(bicubic, work) if outcome.job.source == folder / "deep"]
+    assert errors == [f"{folder / 'deep'}: the folder cannot be read (Permission denied); check its permissions"]
+    hidden = {"in"}
+    with pytest.raises(InputError, match="in: the folder cannot be read"):
+        jobs([folder], tmp_path / "out", "2")
+
+
+@pytest.mark.parametrize("suffix", ["{model}", "{scale.real}", "{scale[a]}", "{", "{}"])
+def test_suffix_with_other_braces(folder: Path, tmp_path: Path, suffix: str) -> None:
     with pytest.raises(RequestError, match="may hold"):
-        jobs([folder], tmp_path / "o", "2", suffix="{model}")
-    with pytest.raises(RequestError, match="may hold"):
-        jobs([folder], tmp_path / "o", "2", suffix="{scale.real}")
+        jobs([folder], tmp_path / "o", "2", suffix=suffix)
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -116,6 +116,40 @@ def test_reduction_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_array_equal(SizedUpscaler(Goal(width=11))(picture), resize(picture, 15, 11))
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"engine": "openvino"},
+        {"device": "cpu"},
+        {"precision": "f32"},
+        {"tile": (64, 64)},
+        {"batch": 2},
+        {"merge": "feather"},
+        {"overlap": 3},
+        {"workers": 2},
+        {"budget": "1s"},
+        {"tta": True},
+        {"model": "abpn-x2"},
+        {"blend": "abpn-x2:0.5,fsrcnn-x2:0.5"},
+        {"quality": "fast"},
+        {"content": "photo"},
+        {"denoise": 0.5},
+    ],
+    ids=str,
+)
+def test_a_reduction_takes_no_options_of_networks(options: dict[str, Any]) -> None:
+    with pytest.raises(RequestError, match=f"no network runs; leave {next(iter(options))}"):
+        open_upscaler(goal=Goal(scale=0.5), **options)
+
+
+def test_what_no_network_could_serve_is_refused_at_once() -> None:
+    for goal in (Goal(scale=1.7), Goal(scale=8), Goal(width=11)):
+        with pytest.raises(RequestError, match="merge must be"):
+            open_upscaler(goal=goal, merge="bogus")
+    with pytest.raises(RequestError, match="one pass of a network"):
+        open_upscaler(goal=Goal(scale=7), budget="1s")
+
+
 def test_interpolation_goes_there_in_one_step() -> None:
     picture = noise(10, 20)
     np.testing.assert_array_equal(open_upscaler("lanczos", Goal(width=50))(picture), resize(picture, 25, 50, "lanczos"))

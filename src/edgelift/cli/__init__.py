@@ -10,6 +10,9 @@ __all__ = ["main"]
 
 def main() -> None:
     """Entry point of the program `edgelift`."""
+    from edgelift.cli.streams import prepare
+
+    prepare()
     from edgelift.cli.app import run
 
     sys.exit(run(sys.argv[1:]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import signal
-import sys
 from collections.abc import Sequence
 from typing import cast
 
@@ -36,6 +35,7 @@ from edgelift.cli import (
     train,
     upscale,
 )
+from edgelift.cli.streams import ERRORS, OUTPUT, say, silence
 from edgelift.core.errors import EdgeliftError
 
 __all__ = ["app", "run"]
@@ -106,20 +106,30 @@ def run(arguments: Sequence[str]) -> int:
         return exc.exit_code
     except _UsageError as exc:
         return _fail(f"{exc.format_message().rstrip('.')}; see edgelift --help", 2)
-    except (KeyboardInterrupt, typer.Abort, SystemExit) as exc:  # newer typers turn the first into the last
-        if isinstance(exc, SystemExit) and exc.code != INTERRUPTED:
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except SystemExit as exc:  # which newer typers make of an interruption, and of a pipe that nobody reads
+        if isinstance(exc.__context__, BrokenPipeError):
+            return _unheard()
+        if exc.code != INTERRUPTED:
             raise
-        return _fail("interrupted; nothing half-written was left", INTERRUPTED)
+        code = INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()
-        return 0
+        return _unheard()
     except OSError as exc:
         if exc.errno != errno.ENAMETOOLONG:
             raise
         return _fail(f"{exc.filename}: {exc.strerror}; no file can be called so", 2)
+    if code == INTERRUPTED:  # still newer ones return it
+        return _fail("interrupted; nothing half-written was left", INTERRUPTED)
     return code if isinstance(code, int) else 0
 
 
+def _unheard() -> int:
+    silence(OUTPUT, ERRORS)
+    return 0
+
+
 def _fail(message: str, code: int) -> int:
-    typer.echo("edgelift: " + " ".join(message.split()), err=True)
+    say("edgelift: " + " ".join(message.split()), err=True)
     return code

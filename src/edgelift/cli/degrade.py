@@ -91,8 +91,9 @@ def _plan(recipe: Path | None, strength: str | None, scale: int | None, seed: in
 
 
 def _pictures(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
-    """(file, where its result goes) for all of `inputs`; folders keep their subfolders."""
+    """(file, where its result goes) for all of `inputs`; folders keep their subfolders, and give no results below them."""
     from edgelift.core.errors import InputError, RequestError, TrainingError
+    from edgelift.io.folders import outside
     from edgelift.training.pictures import find_pictures
 
     found: list[tuple[Path, Path]] = []
@@ -103,6 +104,7 @@ def _pictures(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
             files = find_pictures([place]) if place.is_dir() else [place]
         except TrainingError as exc:
             raise InputError(str(exc)) from exc
+        files = outside(files, place, output)
         base = place if place.is_dir() else place.parent
         found += [(file, output / file.relative_to(base).with_suffix(".png")) for file in files]
     taken: dict[Path, Path] = {}
@@ -122,7 +124,7 @@ def _degrade(source: Path, target: Path, plan: _Plan, overwrite: bool) -> None:
     low, facts = degrade_file(source, plan.settings, plan.scale, plan.seed)
     about = {**facts, "scale": plan.scale, "settings": plain_values(plan.settings)}
     make_folder(target.parent)
-    text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(about, indent=1) + "\n"
     _write(target, png_of(low), source, overwrite)
     _write(target.with_suffix(".json"), text.encode(), source, overwrite)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    from edgelift.core.errors import EdgeliftError
     from edgelift.runtime.estimate import Estimate
     from edgelift.runtime.files import Job
     from edgelift.runtime.sizes import SizedUpscaler
@@ -42,27 +43,38 @@ def _seconds(seconds: float) -> str:
 
 
 def dry_run(
-    upscaler: Upscaler | SizedUpscaler | SuitedUpscaler, work: list[Job], *, resume: bool = False, **options: Any
+    upscaler: Upscaler | SizedUpscaler | SuitedUpscaler,
+    work: list[Job],
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    **options: Any,
 ) -> int:
-    """Say what each of `work` would take, and all together; nothing is written. Returns the exit code.
+    """Say what each of `work` would take, and all together, or why it would fail; nothing is written. Returns the exit code.
 
-    `options` are those of `estimate`.
+    `options` are those of `require_disk`.
     """
-    from edgelift.core.errors import EdgeliftError
-    from edgelift.runtime.estimate import estimate_file
+    from edgelift.core.errors import EdgeliftError, InputError
+    from edgelift.runtime.estimate import estimate_file, require_disk
     from edgelift.runtime.footprint import show_size
 
     found, code = [], 0
-    for job in work:
-        if resume and os.path.exists(job.target):
-            continue
+    due = [job for job in work if not (resume and os.path.exists(job.target))]
+    for job in due:
         try:
-            found.append(estimate_file(upscaler, job, measure=True, **options))
+            if job.problem:
+                raise InputError(job.problem)
+            one = estimate_file(upscaler, job, measure=True, **options)
+            _check(job, one, overwrite, options)
         except EdgeliftError as exc:
-            code = code or exc.exit_code
-            typer.echo("edgelift: " + " ".join(str(exc).split()), err=True)
+            code = code or _tell(exc)
         else:
-            typer.echo(f"{job.source} -> {job.target}: {in_words(found[-1])}")
+            found.append(one)
+            typer.echo(f"{job.source} -> {job.target}: {in_words(one)}")
+    try:
+        require_disk(upscaler, due, **options)
+    except EdgeliftError as exc:
+        code = code or _tell(exc)
     if len(work) > 1:
         seconds, disk, most = (sum(getattr(e, name) for e in found) for name in ("seconds", "disk", "disk_most"))
         memory = max((e.memory for e in found), default=0)
@@ -71,3 +83,18 @@ def dry_run(
             f"{show_size(disk)} on the disk (at most {show_size(most)})"
         )
     return code
+
+
+def _check(job: Job, found: Estimate, overwrite: bool, options: dict[str, Any]) -> None:
+    """Raise what the run would before it begins with that picture."""
+    from edgelift.io.pictures import check_picture, open_picture
+    from edgelift.io.places import require_possible
+
+    with open_picture(job.source, max_pixels=options["max_pixels"], animated=True) as reader:
+        check_picture(job.target, *found.size_out, reader, options["format"])
+        require_possible(job.target, reader.status, overwrite)
+
+
+def _tell(error: EdgeliftError) -> int:
+    typer.echo("edgelift: " + " ".join(str(error).split()), err=True)
+    return error.exit_code

@@ -49,7 +49,7 @@ def plan(
 
     options: dict[str, Any] = {"engine": engine, "device": device, "precision": precision, "tile": tile_of(tile)}
     options |= {"batch": batch_of(batch), "memory": memory}
-    with open_upscaler(model, Goal(scale), **options) as upscaler, open_picture(picture) as reader:
+    with open_upscaler(model, Goal(scale), **options) as upscaler, open_picture(picture, animated=True) as reader:
         facts = facts_of(reader)
         if measure:
             for network, _, _ in stages(upscaler, facts.height, facts.width):
@@ -60,7 +60,7 @@ def plan(
             for network, height, width in stages(upscaler, facts.height, facts.width)
         ]
         if as_json:
-            typer.echo(json.dumps(_facts(found, tables), ensure_ascii=False))
+            typer.echo(json.dumps(_facts(found, tables)))
             return
         for network, rows in tables:
             typer.echo(f"{network.name} on {network.runs_on}")

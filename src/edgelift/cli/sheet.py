@@ -48,8 +48,8 @@ def sheet(
     require_place(output)
     if output.suffix.lower() != ".png":
         raise RequestError(f"{output}: a sheet is written as .png; got the suffix {output.suffix!r}")
-    require_free(output, overwrite, *inputs)
     files = picture_files(inputs)
+    require_free(output, overwrite, *files, *(picture_files([truth]) if truth is not None else ()))
     files = [files[k * len(files) // most] for k in range(most)] if len(files) > most else files
     scales = [found for name in models if (found := scale_of_named(name)) is not None]
     factor = scale or (scales[0] if scales else 2)

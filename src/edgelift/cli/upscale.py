@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgelift.cli.show import progress_bar
+from edgelift.cli.streams import once, say
 
 if TYPE_CHECKING:
     from edgelift.runtime.batch import Outcome
@@ -160,9 +161,10 @@ def upscale(
             raise RequestError(f"{routes}: its routes are of {routed_by}, not of {upscaler.name}; name it with --model")
         if map_file is not None and (len(work) > 1 or not (options["budget"] or known) or STANDARD in inputs):
             raise RequestError("--map is for one picture file, with --budget or --routes")
-        _check_places({"--json": report, "--map": map_file}, work)
+        read = _files_read(model, blend, routes)
+        _check_places({"--json": report, "--map": map_file}, work, read, overwrite)
         if dry:
-            return dry_run(upscaler, work, resume=resume, **kind)
+            return dry_run(upscaler, work, resume=resume, overwrite=overwrite, **kind)
         if resume:
             clear_leftovers(work)
         due = [job for job in work if not (resume and os.path.exists(job.target))]
@@ -174,13 +176,18 @@ def upscale(
         )  # a limit holds for one picture
         encoder = encoder_seconds(format_of_suffix(work[0].target, format))
         kind["allowance"] = Allowance(_program_began() if len(work) == 1 else None, encoder, known)
-        outcomes = _run(
-            upscaler, work, events, workers=workers,
-            resume=resume, overwrite=overwrite, compression=compression, **kind,
-        )  # fmt: skip
+        outcomes: list[Outcome] = []
+        kind |= {"resume": resume, "overwrite": overwrite, "compression": compression, "warn": once(_warn)}
+        try:
+            _run(upscaler, work, events, outcomes, workers=workers, **kind)
+        except KeyboardInterrupt:
+            if report is not None:
+                facts = _facts(upscaler, outcomes, time.perf_counter() - began)
+                _write(report, {**facts, "interrupted": True})
+            raise
         facts = _facts(upscaler, outcomes, time.perf_counter() - began)
     if events:
-        typer.echo(json.dumps({"event": "end", **{k: v for k, v in facts.items() if k != "pictures"}}))
+        say(json.dumps({"event": "end", **{k: v for k, v in facts.items() if k != "pictures"}}))
     if report is not None:
         _write(report, facts)
     _tell_what_was_taken(outcomes)
@@ -271,11 +278,11 @@ def _tell_what_was_taken(outcomes: list[Outcome]) -> None:
         outcome.result.taken for outcome in outcomes if outcome.result is not None and outcome.result.taken is not None
     ]
     if len(outcomes) == 1 and taken:
-        typer.echo(f"edgelift: {outcomes[0].job.source}: {taken[0].words}", err=True)
+        say(f"edgelift: {outcomes[0].job.source}: {taken[0].words}", err=True)
         return
     counts = Counter(f"{each.look.content}, {each.model}" for each in taken)
     for words, count in sorted(counts.items()):
-        typer.echo(f"edgelift: {words}: {count} of {len(outcomes)} pictures", err=True)
+        say(f"edgelift: {words}: {count} of {len(outcomes)} pictures", err=True)
 
 
 def _tell_of_budgets(outcomes: list[Outcome]) -> int:
@@ -287,7 +294,7 @@ def _tell_of_budgets(outcomes: list[Outcome]) -> int:
         account = outcome.result.account if outcome.result is not None else None
         if account is not None and account.too_little:
             late = BudgetError.exit_code
-            typer.echo(
+            say(
                 f"edgelift: {outcome.job.source}: {account.limit:.3g} s are too little even for interpolation, which was "
                 f"done in {account.seconds:.3g} s; give more time",
                 err=True,
@@ -324,7 +331,7 @@ def _in_flight(text: str) -> dict[str, int]:
 
 
 def _warn(text: str) -> None:
-    typer.echo(f"edgelift: {text}", err=True)
+    say(f"edgelift: {text}", err=True)
 
 
 def _pair(text: str, expected: str) -> tuple[int, int]:
@@ -344,21 +351,24 @@ def _label(goal: Goal, upscaler: Upscaler | SizedUpscaler | SuitedUpscaler) -> s
 
 
 def _run(
-    upscaler: Upscaler | SizedUpscaler | SuitedUpscaler, work: list[Job], events: bool, **options: Any
-) -> list[Outcome]:
-    """Do all jobs, telling of failures as they come; the outcomes in the order of the jobs."""
+    upscaler: Upscaler | SizedUpscaler | SuitedUpscaler,
+    work: list[Job],
+    events: bool,
+    outcomes: list[Outcome],
+    **options: Any,
+) -> None:
+    """Do all jobs, telling of failures as they come, and add to `outcomes`; at the end they are in the order of the jobs."""
     from edgelift.runtime.batch import run_jobs
 
-    outcomes = []
     with progress_bar(len(work)) as show:
         name = work[0].source.name if len(work) == 1 else f"{len(work)} pictures"
         for outcome in run_jobs(upscaler, work, report=lambda done: show(name, done), **options):
             outcomes.append(outcome)
             if events:
-                typer.echo(json.dumps({"event": "picture", **_row(outcome)}, ensure_ascii=False))
+                say(json.dumps({"event": "picture", **_row(outcome)}))
             if outcome.error is not None:
-                typer.echo("edgelift: " + " ".join(str(outcome.error).split()), err=True)
-    return sorted(outcomes, key=lambda outcome: outcome.number)
+                say("edgelift: " + " ".join(str(outcome.error).split()), err=True)
+    outcomes.sort(key=lambda outcome: outcome.number)
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:
@@ -392,13 +402,35 @@ def _facts(
     return {**facts, **counts, "seconds": round(seconds, 3), "pictures": rows}
 
 
-def _check_places(beside: dict[str, Path | None], work: list[Job]) -> None:
-    """Raise `RequestError` where a file that is written beside the results would replace a picture or another of them,
-    `OutputError` where it cannot be written: option -> file."""
-    from edgelift.core.errors import RequestError
-    from edgelift.io.places import require_place
+def _files_read(model: str | None, blend: str | None, routes: Path | None) -> dict[str, str]:
+    """What is read beside pictures, and so never written: whole path -> words."""
+    from edgelift.core.resize import KERNELS
+    from edgelift.io.bundle import find_bundle
+    from edgelift.io.compiled import WEIGHTS_SUFFIX
+    from edgelift.runtime.ensemble import parse_blend
 
-    taken = {os.path.realpath(path): "a picture of this run" for job in work for path in (job.source, job.target)}
+    names = [] if blend is None else [name for name, _ in parse_blend(blend)]
+    names += [] if model is None or model in KERNELS else [model]
+    models = [find_bundle(name) for name in names]
+    models += [path.with_suffix(WEIGHTS_SUFFIX) for path in models if path.suffix == ".xml"]
+    read = {os.path.realpath(path): "a model of this run" for path in models}
+    return read if routes is None else read | {os.path.realpath(routes): "what --routes reads"}
+
+
+def _check_places(beside: dict[str, Path | None], work: list[Job], read: dict[str, str], overwrite: bool) -> None:
+    """Raise `RequestError` where what is written would replace what the run reads (`read`: whole path -> words) or
+    something else that it writes; `OutputError` where a file beside the results (`beside`: option -> file) cannot be
+    written, or is there and is neither an earlier one nor to be replaced."""
+    from edgelift.core.errors import RequestError
+    from edgelift.io.pictures import STANDARD
+    from edgelift.io.places import require_free, require_place
+    from edgelift.io.standard import require_output
+
+    for job in work:
+        if (place := os.path.realpath(job.target)) in read:
+            raise RequestError(f"{job.target}: is the name of {read[place]}; give another")
+    pictures = {os.path.realpath(path): "a picture of this run" for job in work for path in (job.source, job.target)}
+    taken = read | pictures
     made = {parent for job in work for parent in job.target.absolute().parents}  # folders that there will be
     for option, path in beside.items():
         if path is None:
@@ -407,14 +439,39 @@ def _check_places(beside: dict[str, Path | None], work: list[Job]) -> None:
         if place in taken:
             raise RequestError(f"{option} {path}: is the name of {taken[place]}; give another")
         taken[place] = f"what {option} writes"
+        if path == STANDARD:
+            require_output()
+            continue
         if path.parent.exists() or path.absolute().parent not in made:
             require_place(path)
+        if not _is_earlier(option, path):
+            require_free(path, overwrite)
+
+
+def _is_earlier(option: str, path: Path) -> bool:
+    """Whether what is there was written by that option of an earlier run."""
+    from edgelift.evaluate.files import ROUTE_MAP, is_called
+
+    if not os.path.isfile(path):
+        return False
+    if option == "--map":
+        return is_called(path, ROUTE_MAP)
+    try:
+        plain = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(plain, dict) and {"edgelift", "pictures"} <= plain.keys()
 
 
 def _write(path: Path, facts: dict[str, Any]) -> None:
+    from edgelift.io.pictures import STANDARD
     from edgelift.io.places import fill, place_for
 
-    fill((place_for(path, None, overwrite=True), (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode()))
+    text = json.dumps(facts, indent=1) + "\n"
+    if path == STANDARD:
+        typer.echo(text, nl=False)
+    else:
+        fill((place_for(path, None, overwrite=True), text.encode()))
 
 
 def _summary(outcomes: list[Outcome]) -> None:
@@ -424,6 +481,6 @@ def _summary(outcomes: list[Outcome]) -> None:
     words = f"{done} picture{'s' * (done != 1)} done"
     words += f", {skipped} skipped" if skipped else ""
     words += f", {len(failed)} failed:" if failed else ""
-    typer.echo(words, err=True)
+    say(words, err=True)
     for outcome in failed:
-        typer.echo(f"  {outcome.job.source}", err=True)
+        say(f"  {outcome.job.source}", err=True)

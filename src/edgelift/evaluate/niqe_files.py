@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 
 from edgelift.core.errors import InputError
 from edgelift.evaluate.niqe_features import BLOCK, luma_levels
-from edgelift.io.pictures import DEFAULT_MAX_PIXELS, SUFFIXES, open_picture
+from edgelift.io.folders import NO_PICTURES, pictures_below
+from edgelift.io.pictures import DEFAULT_MAX_PIXELS, open_picture
 
 __all__ = ["levels_of_file", "picture_files"]
 
 
 def picture_files(given: Iterable[Path]) -> list[Path]:
-    """The files of `given` in order, and for folders the pictures below them, sorted, but for hidden ones.
+    """The files of `given` in order, and for folders the pictures below them, sorted, but for hidden ones and hidden folders.
 
-    Raises `InputError` for what does not exist and for folders without pictures.
+    Raises `InputError` for what does not exist, and for folders without pictures or that cannot be read.
     """
     return [path for place in given for path in (_inside(place) if place.is_dir() else [_there(place)])]
 
@@ -30,11 +31,9 @@ def _there(path: Path) -> Path:
 
 
 def _inside(folder: Path) -> list[Path]:
-    found = sorted(
-        p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file() and not p.name.startswith(".")
-    )
+    found = pictures_below(folder)
     if not found:
-        raise InputError(f"{folder}: no pictures in this folder ({', '.join(sorted(SUFFIXES))})")
+        raise InputError(f"{folder}: {NO_PICTURES}")
     return found
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgelift.core.image import PEAK
-from edgelift.evaluate.files import write_png
+from edgelift.evaluate.files import ROUTE_MAP, write_png
 from edgelift.io.pictures import open_picture
 from edgelift.tiling.routes import Routes
 
@@ -48,4 +48,4 @@ def write_map(source: Path, routes: Routes, path: Path) -> None:
         for start in range(0, reader.height, 64 * step):
             rows = reader.rows(start, min(start + 64 * step, reader.height))[0][::step, ::step]
             parts.append(np.asarray(rows * (255 / PEAK[rows.dtype.name])).astype(np.uint8))
-    write_png(tinted(np.concatenate(parts), routes, step), path)
+    write_png(tinted(np.concatenate(parts), routes, step), path, called=ROUTE_MAP)

@@ -54,6 +54,8 @@ class PictureFormat:
     """Holds frames with their timing."""
     usual: bool = True
     """libvips as it is usually built reads and writes it."""
+    room: Mapping[str, int] = field(default_factory=dict)
+    """Bytes of metadata, by libvips' names, that are written at most, where not any number is."""
     huge: Mapping[str, Any] = field(default_factory=dict)
     """Further options of `saver` where the raw samples need about 4 GiB or more."""
 
@@ -76,6 +78,7 @@ FORMATS: tuple[PictureFormat, ...] = (
         options={"compression": 2, "filter": "up"},
         level=lambda level: {"compression": level},
         lossless={},
+        room={"iptc-data": 0},
     ),
     PictureFormat(
         name="JPEG",
@@ -90,6 +93,8 @@ FORMATS: tuple[PictureFormat, ...] = (
         density=False,
         options={"subsample_mode": "off"},
         quality=95,
+        # One segment each, and libvips' own limit of XMP; to EXIF it adds a little.
+        room={"exif-data": 65_000, "xmp-data": 60_000, "iptc-data": 65_533},
     ),
     PictureFormat(
         name="WebP",
@@ -106,6 +111,7 @@ FORMATS: tuple[PictureFormat, ...] = (
         quality=95,
         lossless={"lossless": True},
         animated=True,
+        room={"iptc-data": 0},
     ),
     PictureFormat(
         name="TIFF",
@@ -122,6 +128,7 @@ FORMATS: tuple[PictureFormat, ...] = (
         level=lambda level: {"level": level} if level else {"compression": "none"},
         lossless={},
         huge={"bigtiff": True},
+        room={"exif-data": 0},
     ),
     PictureFormat(
         name="AVIF",
@@ -138,6 +145,7 @@ FORMATS: tuple[PictureFormat, ...] = (
         options={"compression": "av1", "subsample_mode": "off", "effort": 2},
         quality=90,  # a photograph in half the bytes of JPEG's 95, at the same PSNR
         lossless={"lossless": True},
+        room={"iptc-data": 0},
     ),
     PictureFormat(
         name="HEIC",
@@ -154,6 +162,7 @@ FORMATS: tuple[PictureFormat, ...] = (
         quality=90,
         lossless={"lossless": True},
         usual=False,  # HEVC is patented: wheels of libvips come without it
+        room={"iptc-data": 0},
     ),
     PictureFormat(
         name="GIF",
@@ -170,6 +179,7 @@ FORMATS: tuple[PictureFormat, ...] = (
         profile=False,
         full_colour=False,
         animated=True,
+        room={"exif-data": 0, "xmp-data": 0, "iptc-data": 0},
     ),
     PictureFormat(
         name="BMP",

@@ -15,7 +15,7 @@ from edgelift.io.encoding import check_encoding
 from edgelift.io.formats import SUFFIXES, PictureFormat
 from edgelift.io.read import DEFAULT_MAX_PIXELS, PictureReader, open_picture
 from edgelift.io.standard import STANDARD
-from edgelift.io.write import PictureWriter, create_picture
+from edgelift.io.write import PictureWriter, check_picture, create_picture
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
@@ -25,6 +25,7 @@ __all__ = [
     "PictureReader",
     "PictureWriter",
     "check_encoding",
+    "check_picture",
     "create_picture",
     "open_picture",
 ]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from edgelift.core.errors import OutputError, RequestError
-from edgelift.io.standard import OUTPUT, STANDARD, output_name
+from edgelift.io.standard import OUTPUT, STANDARD, output_name, require_output
 
 try:
     import fcntl
@@ -20,7 +20,7 @@ except ImportError:  # Windows, where a file that is open cannot be removed anyw
 
 __all__ = [
     "FilePlace", "Place", "StandardOutput", "clear_leftovers", "fill", "make_folder", "place_for", "require_free",
-    "require_place", "write_all", "write_failed",
+    "require_place", "require_possible", "write_all", "write_failed",
 ]  # fmt: skip
 
 _CHUNK = 1 << 20
@@ -43,10 +43,14 @@ class Place(Protocol):
 
 
 class FilePlace:
-    """A file at `path`. Until it is kept it has a hidden name beside it, and nothing under `path` changes."""
+    """A file at `path`. Until it is kept it has a hidden name beside it, and nothing under `path` changes.
+
+    What replaces a file gets its permissions, and stands where a link points.
+    """
 
     def __init__(self, path: Path, overwrite: bool) -> None:
-        self.name, self._path, self._overwrite = str(path), path, overwrite
+        self.name, self._overwrite = str(path), overwrite
+        self._path = path = Path(os.path.realpath(path)) if overwrite and path.is_symlink() else path
         # Cut, since a name has at most 255 bytes and the target's may need them all.
         self._temporary = path.with_name(f".{path.name[:40]}.edgelift-{secrets.token_hex(4)}.tmp")
         self._file = -1
@@ -59,6 +63,9 @@ class FilePlace:
             self._file = os.open(self._temporary, flags, 0o666)
         except OSError as exc:
             raise write_failed(self.name, exc) from exc
+        if self._overwrite:
+            with suppress(OSError):  # nothing is replaced, or the file system has no permissions
+                os.chmod(self._temporary, self._path.stat().st_mode & 0o777)
         _lock(self._file)  # which ends with the process, however that ends
         return self._file
 
@@ -120,10 +127,11 @@ class StandardOutput:
 def place_for(path: Path, source: os.stat_result | None, overwrite: bool) -> Place:
     """The place that `path` names, `-` being standard output; `source` is of the file that is being read, if one is.
 
-    Raises `OutputError` where no file can be made there, or where it is the source, and `RequestError` where standard
-    output is a terminal.
+    Raises `OutputError` where no file can be made there, where it is the source or where standard output is closed, and
+    `RequestError` where that is a terminal.
     """
     if path == STANDARD:
+        require_output()
         if os.isatty(OUTPUT):
             raise RequestError("standard output is a terminal; send it to a file or a program, or name a file")
         return StandardOutput()
@@ -132,6 +140,20 @@ def place_for(path: Path, source: os.stat_result | None, overwrite: bool) -> Pla
         raise OutputError(f"{path}: is the picture being read, which is never overwritten; choose another name")
     require_free(path, overwrite)
     return FilePlace(path, overwrite)
+
+
+def require_possible(path: Path, source: os.stat_result | None, overwrite: bool) -> None:
+    """Raise what `make_folder` for its folder and then `place_for` would; nothing is made."""
+    folder = path.parent
+    if path == STANDARD or os.path.isdir(folder):
+        place_for(path, source, overwrite)
+        return
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    if not os.path.isdir(folder):
+        raise OutputError(f"{folder}: is not a folder, so that none can be made in it; choose another")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{folder}: the folder cannot be written to; choose another or change its permissions")
 
 
 def require_place(path: Path) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
 
-from edgelift.core.errors import RequestError
+from edgelift.core.errors import OutputError, RequestError
 
-__all__ = ["HEAD_BYTES", "INPUT", "OUTPUT", "STANDARD", "input_name", "output_name", "standard_input"]
+__all__ = [
+    "HEAD_BYTES", "INPUT", "OUTPUT", "STANDARD", "input_name", "output_name", "require_output", "standard_input",
+]  # fmt: skip
 
 STANDARD = Path("-")
 """The name of both; a file that is really called so is named by its whole path."""
@@ -30,6 +33,12 @@ def input_name(path: Path) -> str:
 def output_name(path: Path) -> str:
     """What messages call a target."""
     return "standard output" if path == STANDARD else str(path)
+
+
+def require_output() -> None:
+    """Raise `OutputError` where standard output was closed when the program began, whatever has its number now."""
+    if sys.__stdout__ is None:
+        raise OutputError("standard output is closed; send it to a file or a program, or name a file")
 
 
 def standard_input(wanted: Callable[[bytes], bool]) -> FileIO:

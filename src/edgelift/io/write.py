@@ -9,6 +9,7 @@ is encoded.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 from types import TracebackType
@@ -30,10 +31,12 @@ from edgelift.io.standard import output_name
 from edgelift.io.texts import leave_room, put_texts, texts_for
 from edgelift.io.vips import Image, call, vips_errors
 
-__all__ = ["PictureWriter", "create_picture"]
+__all__ = ["PictureWriter", "check_picture", "create_picture"]
 
 HUGE_BYTES = 4_000_000_000
 """Raw samples from which the 32-bit offsets of a plain TIFF might not reach."""
+_BLOCKS = {"exif-data": "EXIF", "xmp-data": "XMP", "iptc-data": "IPTC"}
+"""libvips' names of metadata that not every format holds."""
 
 
 class PictureWriter:
@@ -179,6 +182,7 @@ def create_picture(
     quality: int | None = None,
     compression: int | None = None,
     lossless: bool = False,
+    warn: Callable[[str], object] = lambda text: None,
 ) -> PictureWriter:
     """Prepare to write a picture of that size with the samples, channels, metadata and, if any, timing of `like`.
 
@@ -187,26 +191,52 @@ def create_picture(
     `compression`, 0 … 9, is for PNG and TIFF: more takes longer and makes smaller files. `lossless` is a mode of WebP
     and AVIF, which keep what can be seen as it is, and of PNG and TIFF the only one.
 
-    EXIF goes into all but TIFF, which libvips writes without, and GIF, which holds no metadata; colours of an ICC
-    profile become sRGB there. GIF has 256 colours a frame, chosen and dithered by libvips, and either full transparency
-    or none; its delays are whole hundredths of a second. WebP shows frames of up to 10 ms for 100, as browsers do. The
-    disk is touched when the writer's `with` block begins.
+    EXIF goes into all but TIFF, which libvips writes without, and GIF, which holds no metadata; IPTC into JPEG and TIFF
+    alone; and into JPEG what one of its segments holds. `warn` hears what is left out. Colours of an ICC profile become
+    sRGB in GIF, which has 256 colours a frame, chosen and dithered by libvips, and either full transparency or none; its
+    delays are whole hundredths of a second. WebP shows frames of up to 10 ms for 100, as browsers do. The disk is touched
+    when the writer's `with` block begins.
 
     Raises `RequestError` where the format cannot hold what `like` has, or lacks what is asked for, and `OutputError`
     where the size is beyond the format, this libvips does not write it or the target cannot be made: its folder is
     missing or read-only, it exists and `overwrite` is not set, or it is the picture being read.
     """
     path = Path(path)
-    kind = format_of_suffix(path, format)
+    kind = check_picture(path, height, width, like, format)
     options = encoder_options(path, kind, quality, compression, lossless)
+    place = place_for(path, like.status, overwrite)
+    for text in _left_out(kind, like):
+        warn(text)
+    return PictureWriter(path, place, height, width, like, kind, options)
+
+
+def check_picture(path: Path, height: int, width: int, like: PictureReader, format: str | None = None) -> PictureFormat:
+    """The format of a picture of that size at `path`. Raises as `create_picture` where it cannot hold that, or what `like`
+    has; the place itself is not looked at."""
+    kind = format_of_suffix(path, format)
     _require_room(path, kind, like)
     _require_size(path, kind, like, height, width)
-    place = place_for(path, like.status, overwrite)
-    return PictureWriter(path, place, height, width, like, kind, options)
+    return kind
 
 
 def _able(like: PictureReader) -> list[PictureFormat]:
     return [row for row in usual(frames=like.frames) if row.depth >= like.depth and row.alpha >= like.alpha]
+
+
+def _left_out(kind: PictureFormat, like: PictureReader) -> list[str]:
+    """What is said of the metadata of `like` that the format has no room for; the same of every such picture."""
+    texts = []
+    for name, word in _BLOCKS.items():
+        size = max((len(value) for field, _, value in like.metadata.fields if field == name), default=0)
+        if size > kind.room.get(name, size):
+            most = f"no {word}" if not kind.room[name] else f"at most {kind.room[name]} bytes of {word}"
+            able = [row.suffixes[0] for row in _able(like) if size <= row.room.get(name, size)]
+            texts.append(f"{kind.name} holds {most}, and what there is of it is left out{_advice(able)}")
+    return texts
+
+
+def _advice(suffixes: list[str]) -> str:
+    return f"; to keep it choose {' or '.join(suffixes)}" if suffixes else ""
 
 
 def _require_room(path: Path, kind: PictureFormat, like: PictureReader) -> None:

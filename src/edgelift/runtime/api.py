@@ -15,7 +15,7 @@ from edgelift.runtime.choice import AUTO
 from edgelift.runtime.files import Job, upscale_file
 from edgelift.runtime.sizes import Goal
 from edgelift.runtime.suited import SuitedUpscaler
-from edgelift.runtime.upscaler import Upscaler
+from edgelift.runtime.upscaler import Upscaler, log_warning
 
 __all__ = ["upscale"]
 
@@ -50,7 +50,7 @@ def upscale(
             with open_picture(Path(picture)) as reader:
                 return able(reader.rows(0, reader.height)[0])
         job = Job(Path(picture), Path(output))
-        upscale_file(upscaler, job, overwrite=overwrite)
+        upscale_file(upscaler, job, overwrite=overwrite, warn=options.get("warn", log_warning))
         return job.target
 
 

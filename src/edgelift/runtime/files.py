@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,15 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from edgelift.core.errors import InputError, OutputError, RequestError
+from edgelift.io.folders import NO_PICTURES, outside, pictures_below, unreadable
 from edgelift.io.formats import format_of_suffix
-from edgelift.io.pictures import (
-    DEFAULT_MAX_PIXELS,
-    STANDARD,
-    SUFFIXES,
-    PictureReader,
-    create_picture,
-    open_picture,
-)
+from edgelift.io.pictures import DEFAULT_MAX_PIXELS, STANDARD, PictureReader, create_picture, open_picture
 from edgelift.runtime.animation import upscale_frames
 from edgelift.runtime.anytime.account import Account
 from edgelift.runtime.anytime.run import Terms
@@ -39,6 +34,9 @@ PIECES = 3
 """Such parts that the encoder may have before it when the last row is done."""
 ENDING = 0.015
 """Seconds to end a file and give it its name."""
+MISSING = "no such file or folder"
+LABEL = r"(?:\d+(?:\.\d+)?(?:e-?\d+)?|\d+x\d+|\d+[wh])"
+"""What {scale} stands for in names: a factor, or a size in pixels."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +45,8 @@ class Job:
 
     source: Path
     target: Path
+    problem: str = ""
+    """Why the source cannot be read, where that is known beforehand."""
 
 
 @dataclass(frozen=True)
@@ -110,23 +110,6 @@ class _PictureSource:
         return np.stack([colour, np.repeat(alpha[:, :, None], 3, axis=2)])
 
 
-def _inside(folder: Path, output: Path) -> list[Path]:
-    """Pictures under `folder`, but for hidden files and, where results go below it, results."""
-    away: Path | None = Path(os.path.realpath(output))  # unlike `resolve`, it does not fail for links in a circle
-    away = away if away != folder.resolve() else None
-    found = sorted(
-        p
-        for p in folder.rglob("*")
-        if p.suffix.lower() in SUFFIXES
-        and p.is_file()
-        and not p.name.startswith(".")
-        and (away is None or away not in p.resolve().parents)
-    )
-    if not found:
-        raise InputError(f"{folder}: no pictures in this folder ({', '.join(sorted(SUFFIXES))})")
-    return found
-
-
 def jobs(
     inputs: Sequence[Path], output: Path, scale: str, *, suffix: str = "_x{scale}", format: str | None = None
 ) -> list[Job]:
@@ -136,11 +119,14 @@ def jobs(
 
     In a folder a result is called as its source, plus `suffix` with `scale` in it, plus the extension of `format` (png
     where none is given); subfolders are kept. Where results go into the folder that their sources are in, what has the name
-    of a result is none of the sources. Raises `InputError` for what does not exist or holds no pictures, `RequestError`
-    where two results would have one name or one that of a picture that is named.
+    of a result, of this run or of one to another scale or format, is none of the sources. Of several inputs, those that do
+    not exist or hold no pictures become jobs with a problem, and so do folders below an input that cannot be read.
+
+    Raises `InputError` where the only input is missing or holds no pictures, `RequestError` where two results would have one
+    name or one that of a picture that is named.
     """
-    if missing := [p for p in inputs if p != STANDARD and not os.path.exists(p)]:
-        raise InputError(f"{missing[0]}: no such file or folder")
+    if len(inputs) == 1 and inputs[0] != STANDARD and not os.path.exists(inputs[0]):
+        raise InputError(f"{inputs[0]}: {MISSING}")
     if STANDARD in (*inputs, output):
         return [_piped(inputs, output, format)]
     to_folder = len(inputs) > 1 or inputs[0].is_dir() or os.path.isdir(output)
@@ -149,18 +135,50 @@ def jobs(
     if os.path.exists(output) and not output.is_dir():
         raise OutputError(f"{output}: is a file; several pictures need a folder to go to")
     try:
-        ending = suffix.format(scale=scale)
-    except (LookupError, ValueError, AttributeError) as exc:
+        ending, parts = suffix.format(scale=scale), suffix.format(scale="\0").split("\0")
+    except (LookupError, ValueError, AttributeError, TypeError) as exc:
         raise RequestError(f"the suffix {suffix!r} may hold {{scale}} and no other braces") from exc
     extension = "." + (format or "png").lstrip(".").lower()
     made = [
-        Job(path, output / path.relative_to(root).parent / f"{path.stem}{ending}{extension}")
+        Job(path, output / path.relative_to(root).parent / f"{path.stem}{ending}{extension}", problem)
         for given in inputs
-        for root, paths in [(given, _inside(given, output)) if given.is_dir() else (given.parent, [given])]
-        for path in paths
+        for root, path, problem in _sources(given, output, parts)
     ]
+    if len(inputs) == 1 and all(job.problem for job in made):
+        raise InputError(made[0].problem)
     _refuse_twins(made)
     return _without_results(made, inputs)
+
+
+def _sources(given: Path, output: Path, suffix: list[str]) -> list[tuple[Path, Path, str]]:
+    """What an input stands for: (folder from which a result's place is counted, source, why it cannot be read or "")."""
+    if not os.path.isdir(given):
+        return [(given.parent, given, "" if os.path.exists(given) else f"{given}: {MISSING}")]
+    problems: list[OSError] = []
+    found = outside(pictures_below(given, problems.append), given, output)
+    if os.path.realpath(given) == os.path.realpath(output):
+        found = _without_earlier(found, suffix)
+    closed = [Path(error.filename) for error in problems]
+    sources = [(given, path, "") for path in found]
+    sources += [
+        (given.parent if place == given else given, place, unreadable(error))
+        for place, error in zip(closed, problems, strict=True)
+    ]
+    return sources or [(given.parent, given, f"{given}: {NO_PICTURES}")]
+
+
+def _without_earlier(paths: list[Path], suffix: list[str]) -> list[Path]:
+    """`paths` but for those that are called as others beside them and `suffix` (text before and after the scale) are."""
+    if not suffix[0]:  # then names that merely end in numbers would be taken for results
+        return paths
+    ending = re.compile(LABEL.join(map(re.escape, suffix)))
+    names = {(path.parent, path.stem) for path in paths}
+
+    def earlier(path: Path) -> bool:
+        cuts = range(1, len(path.stem))
+        return any((path.parent, path.stem[:k]) in names and ending.fullmatch(path.stem, k) for k in cuts)
+
+    return [path for path in paths if not earlier(path)]
 
 
 def _piped(inputs: Sequence[Path], output: Path, format: str | None) -> Job:
@@ -175,16 +193,26 @@ def _piped(inputs: Sequence[Path], output: Path, format: str | None) -> Job:
 
 def _without_results(made: list[Job], named: Sequence[Path]) -> list[Job]:
     """The jobs but for those whose sources are results of others, of an earlier run into the same folder."""
-    becomes = {os.path.realpath(job.target): job for job in made}
+    becomes = {_place(job.target): job for job in made}
     kept = []
     for job in made:
-        other = becomes.get(os.path.realpath(job.source), job)
+        other = becomes.get(os.path.realpath(job.source), becomes.get(_place(job.source), job))
         if other is job:
             kept.append(job)
         elif job.source in named:
             both = f"{job.source} is to be read, and {other.source} would become it"
             raise RequestError(f"{both}; leave it out, or choose another folder or --suffix")
+    read = {os.path.realpath(job.source) for job in kept}
+    if through := [job.target for job in kept if os.path.islink(job.target) and os.path.realpath(job.target) in read]:
+        raise RequestError(
+            f"{through[0]}: is a link to a picture that is to be read; choose another folder or --suffix"
+        )
     return kept
+
+
+def _place(path: Path) -> str:
+    """The whole path, with links in it followed, but not one that it names."""
+    return os.path.join(os.path.realpath(path.parent), path.name)
 
 
 def _refuse_twins(made: Iterable[Job]) -> None:
@@ -223,6 +251,8 @@ def upscale_file(
     read. `allowance` says when a budget's clock began; else it begins here. `options` go to `create_picture`. Raises
     `InputError` (also for a file that changes while it is read), `OutputError`, `EngineError`.
     """
+    if job.problem:
+        raise InputError(job.problem)
     began = time.perf_counter()
     allowance = allowance or Allowance()
     before = _stamp(job.source)

@@ -28,6 +28,14 @@ __all__ = ["Goal", "SizedUpscaler", "open_upscaler", "passes"]
 REDUCTION = "bicubic"
 """The kernel of the last step, widened so that it removes what the smaller size cannot hold."""
 
+ENGINE_OPTIONS: dict[str, Any] = {
+    "engine": "auto", "device": "auto", "precision": "auto", "tile": "auto", "batch": "auto", "merge": "crop",
+    "overlap": None, "workers": 1, "budget": None, "tta": False,
+}  # fmt: skip
+"""Options of `Upscaler` that say how a network runs, with what they usually are."""
+CHOICES: dict[str, Any] = {"blend": None, "quality": None, "content": None, "denoise": None}
+"""Likewise those that say which network runs."""
+
 
 @dataclass(frozen=True)
 class Goal:
@@ -72,9 +80,23 @@ def _product(chain: tuple[int, ...]) -> int:
     return chain[0] * (chain[1] if len(chain) > 1 else 1)
 
 
+def _given(options: dict[str, Any], usual: dict[str, Any]) -> list[str]:
+    """Those of `options` that are not what they usually are."""
+    return [name for name, value in usual.items() if options.get(name, value) != value]
+
+
+def _refuse_unused(model: str | Path | None, options: dict[str, Any]) -> None:
+    """Raise `RequestError` where anything is asked for that a reduction, which no network does, has no use for."""
+    unused = ["model"] * (model is not None) + _given(options, ENGINE_OPTIONS | CHOICES)
+    if unused:
+        listed = ", ".join("workers (--jobs)" if name == "workers" else name for name in unused)
+        raise RequestError(f"a scale of at most 1 is a reduction, for which no network runs; leave {listed} out")
+
+
 class SizedUpscaler:
     """Like `Upscaler`, for any size. `model` names one network, or an interpolation, which then goes there in one step;
-    None takes the bundled network of each scale. A `filter` among the options is applied once, to the end result.
+    None takes the bundled network of each scale. A `filter` among the options is applied once, to the end result. Options
+    that no network could serve are refused at once, and for a scale of at most 1, where none runs, all that are for networks.
     """
 
     def __init__(
@@ -82,6 +104,8 @@ class SizedUpscaler:
     ) -> None:
         check_choice(options.get("content") or "clean", options.get("quality"), options.get("denoise"))
         self._filter = parse_filter(filter)  # for the result, not for what passes between the steps
+        if goal.scale is not None and goal.scale <= 1 and model not in KERNELS:
+            _refuse_unused(model, options)
         self.goal, self._options = goal, options
         self.name = (str(model) if model is not None else "bundled networks") + "+tta" * bool(options.get("tta"))
         """The network's name, or what stands for several."""
@@ -100,8 +124,24 @@ class SizedUpscaler:
                 raise RequestError(f"{named.name} cannot reach a size in pixels as a network can; leave --model out")
             self._scales = (named.spec.scale,)
             self._networks[named.spec.scale] = named
-        if goal.scale is not None and self._scales:
-            passes(goal.scale, self._scales)  # so that what cannot be reached is known now
+        if self._scales:
+            self._open_early()
+
+    def _open_early(self) -> None:
+        """Open what will run for sure, or is asked for in words, so that what cannot be served is known now."""
+        if self.goal.scale is None:  # pictures say which networks run, if any does
+            if _given(self._options, ENGINE_OPTIONS):
+                self._network(min(self._scales))
+            return
+        chain = passes(self.goal.scale, self._scales)
+        if len(chain) > 1 and self._options.get("budget") is not None:
+            raise RequestError(self._one_pass)
+        for scale in chain:
+            self._network(scale)
+
+    @property
+    def _one_pass(self) -> str:
+        return f"a budget is for one pass of a network; ask for at most ×{max(self._scales)}, or leave the budget out"
 
     @property
     def scale(self) -> float | None:
@@ -144,10 +184,7 @@ class SizedUpscaler:
         into = filtered(self._filter, target, (source.layers, height, width), source.dtype)
         networks = self.networks(source.height, source.width)
         if len(networks) > 1 and (networks[0].budget is not None or terms.routes is not None):
-            most = max(self._scales)
-            raise RequestError(
-                f"a budget is for one pass of a network; ask for at most ×{most}, or leave the budget out"
-            )
+            raise RequestError(self._one_pass)
         accounts: list[Account | None] = []
         self._stage(networks, (height, width), source, into, report, terms, accounts)
         return accounts[0] if accounts else None

@@ -147,7 +147,7 @@ class Upscaler:
             sharing(merge, overlap, self.model.spec.halo)
         elif (tile, merge, overlap, workers, batch) != ("auto", "crop", None, 1, "auto"):
             raise RequestError(
-                f"{self.name} is an interpolation and needs no tiles; leave tile, merge, overlap, batch, workers out"
+                f"{self.name} is an interpolation and needs no tiles; leave tile, merge, overlap, batch, workers (--jobs) out"
             )
         elif (engine, device, precision) != ("auto", "auto", "auto"):
             raise RequestError(f"{self.name} is an interpolation; leave engine, device and precision out")
@@ -291,7 +291,7 @@ class Upscaler:
             raise RequestError(f"{self.name} has no variants to choose from by a budget; those that do are {known}")
         if not self._own_windows:
             raise RequestError(
-                "a budget chooses its own windows; leave tile, batch, memory, merge, overlap, workers out"
+                "a budget chooses its own windows; leave tile, batch, memory, merge, overlap, workers (--jobs) out"
             )
         planner, engine = self.planner(np.uint8 if samples == "uint8" else np.float32), self._engine(samples)
         with self._lock:
