@@ -7,7 +7,6 @@ give the same result for every tile.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable
 from functools import cached_property
@@ -34,8 +33,9 @@ LONG_RUN = 5.0
 MEASURED_MEMORY = 1e9
 """Bytes that an engine may need while it is measured."""
 
-COMFORT = 335_000_000
-"""Bytes that a run on a large picture stays under where no limit is set and a tile allows it: its strips are less tall."""
+COMFORT = 200_000_000
+"""Bytes that a run on a large picture had better add at most where no limit is set: its strips are less tall, as long as that
+costs little time."""
 LARGE_PICTURE = 8_000_000
 """Pixels from which a picture is large in that sense; below, the fastest tile is taken."""
 
@@ -173,10 +173,9 @@ class Planner:
         known = self.known() or self.assumed
         common |= {"shapes": shapes if tile is None else (tile,), "batches": self.batches}
         need = self.footprint(height, width, layers, itemsize)
-        if self.memory is None and height * width > LARGE_PICTURE:
-            with contextlib.suppress(RequestError):  # nothing is as small: then the fastest
-                return choose(height, width, spec.halo, known, **common, limit=COMFORT, need=need)
-        return choose(height, width, spec.halo, known, **common, limit=self.memory, need=need)
+        easy = self.memory is None and height * width > LARGE_PICTURE
+        comfort = self.resident + COMFORT if easy else None
+        return choose(height, width, spec.halo, known, **common, limit=self.memory, comfort=comfort, need=need)
 
     def _model(self, height: int, width: int, fixed: bool) -> CostModel | None:
         """Prices to choose by: measured where the picture is expected to take long, None where they must not matter.
