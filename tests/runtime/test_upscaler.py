@@ -77,6 +77,13 @@ def test_the_type_that_comes_goes(opened: Opened, small_bundle: Path, dtype: str
     assert [options.samples for _, options in opened.asked] == ["uint8"] + ["float32"] * (dtype != "uint8")
 
 
+@pytest.mark.parametrize("options", [{"merge": "feather"}, {"merge": "average"}, {"filter": "unsharp"}])
+def test_blending_and_filters_count_as_memory(opened: Opened, small_bundle: Path, options: dict[str, Any]) -> None:
+    with Upscaler(small_bundle, tile=(100, 120)) as plain, Upscaler(small_bundle, tile=(100, 120), **options) as other:
+        least, more = (made.choice(500, 4000).memory - made.planner().resident for made in (plain, other))
+    assert more > least + 4000 * 2 * 100 * 2 * 3
+
+
 def test_facts_about_an_upscaler(opened: Opened, small_bundle: Path) -> None:
     with Upscaler(small_bundle) as upscaler:
         assert upscaler.name == "small"

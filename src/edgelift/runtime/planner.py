@@ -44,8 +44,8 @@ class Planner:
     """Chooses for one engine, and measures it at most once; may be used from several threads.
 
     `batch`: `auto`, or the number of windows in each call. `memory`: bytes that the process may hold in all; what it
-    holds when this is made counts. `workers`, `ahead` and `behind`: see `Footprint`. `measure` is `prices.measure` but in
-    tests.
+    holds when this is made counts. `workers`, `ahead`, `behind`, `blended` and `reach`: see `Footprint`. `measure` is
+    `prices.measure` but in tests.
     """
 
     def __init__(
@@ -59,6 +59,8 @@ class Planner:
         workers: int = 1,
         ahead: int = 1,
         behind: int = 0,
+        blended: bool = False,
+        reach: int = 0,
         measure: Callable[..., prices.Measurement] | None = None,
     ) -> None:
         self.spec, self._bundle, self._engine, self._options = bundle.spec, bundle, engine, options
@@ -69,7 +71,9 @@ class Planner:
         self._stated: CostModel | None = getattr(engine, "stated", None)
         """Prices that the file states."""
         self._simulated = self._stated is not None and getattr(engine, "simulated", False)
-        self._held: dict[str, int] = {"workers": workers, "ahead": ahead, "behind": behind}
+        self._held: dict[str, Any] = {
+            "workers": workers, "ahead": ahead, "behind": behind, "blended": blended, "reach": reach
+        }  # fmt: skip
         self.resident = resident_bytes()
         """Bytes that the process held when this was made."""
         self._lock = threading.Lock()

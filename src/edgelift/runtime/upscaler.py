@@ -260,6 +260,7 @@ class Upscaler:
                 self._planners[samples] = Planner(
                     self.model, engine, options, batch=self._batch, memory=self._memory,
                     workers=self._workers, ahead=self._ahead, behind=self._behind,
+                    blended=self._merge in ("feather", "average"), reach=self._filter.reach if self._filter else 0,
                 )  # fmt: skip
             return self._planners[samples]
 
