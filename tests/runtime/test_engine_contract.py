@@ -443,6 +443,21 @@ def test_a_graph_that_fails_while_it_runs_is_an_engine_error(small_bundle: Path,
         _run(engine, _windows((1, 5, 6), "uint8"))
 
 
+@pytest.mark.skipif("litert" not in HERE, reason="LiteRT is not installed")
+def test_litert_opens_no_interpreter_that_it_does_not_use(small_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle, opened = _form("litert", read_bundle(small_bundle)), list[Any]()
+    kind = ENGINES.load("litert")
+    whole = kind._opened
+    monkeypatch.setattr(kind, "_opened", lambda engine: (opened.append(engine), whole(engine))[1])
+    engine = kind(bundle, Options(threads=1))
+    first = _run(engine, _windows((1, 5, 7), "uint8"))
+    assert len(opened) == 1
+    _run(engine, _windows((1, 6, 7), "uint8"))
+    assert len(opened) == 2
+    assert np.array_equal(_run(engine, _windows((1, 5, 7), "uint8")), first)
+    assert len(opened) == 2
+
+
 # -- the list of engines
 def test_every_engine_of_the_list_is_accounted_for() -> None:
     assert [found.engine for found in availability()] == list(ENGINES)
