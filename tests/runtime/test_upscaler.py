@@ -19,6 +19,7 @@ from edgelift.io.bundle import Bundle, read_bundle, write_bundle
 from edgelift.runtime import upscaler as module
 from edgelift.runtime.engine import Options
 from edgelift.runtime.engines.fake import FakeEngine
+from edgelift.runtime.planner import Planner
 from edgelift.runtime.rows import ArraySource, ArrayTarget
 from edgelift.runtime.upscaler import Upscaler
 
@@ -229,6 +230,23 @@ def test_a_budget_that_is_refused_changes_nothing(opened: Opened, small_bundle: 
             with pytest.raises(RequestError):
                 upscaler.budget = budget
             assert upscaler.budget is None
+        assert upscaler(_noise(9, 8)).shape == (18, 16, 3)
+
+
+def test_a_budget_that_is_set_later_gets_engines_for_many_shapes(opened: Opened) -> None:
+    with Upscaler("anytime-x2") as upscaler:
+        assert upscaler(_noise(9, 8)).shape == (18, 16, 3)
+        for budget in ("40%", "60%", None):
+            upscaler.budget = budget
+            assert upscaler(_noise(9, 8)).shape == (18, 16, 3)
+    assert [options.many_shapes for _, options in opened.asked] == [False, True]
+
+
+def test_one_window_in_a_row_needs_no_choice_of_a_batch(
+    opened: Opened, small_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(Planner, "choice")
+    with Upscaler(small_bundle) as upscaler:
         assert upscaler(_noise(9, 8)).shape == (18, 16, 3)
 
 
