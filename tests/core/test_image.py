@@ -16,6 +16,14 @@ def test_a_good_picture_comes_back_itself(dtype: str) -> None:
     assert dtype in PEAK
 
 
+@pytest.mark.parametrize("dtype", [">u2", ">f4", "<u2", "<f4"])
+def test_samples_come_back_in_the_byte_order_of_the_machine(dtype: str) -> None:
+    image = np.arange(24).reshape(2, 4, 3).astype(dtype)
+    checked = check_image(image)
+    assert checked.dtype.isnative
+    assert np.array_equal(checked, image)
+
+
 @pytest.mark.parametrize(
     ("image", "came"),
     [

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from edgelift.core.errors import BundleError, EngineError, EngineMissingError, RequestError
+from edgelift.core.registry import Registry
 from edgelift.core.spec import ModelSpec
 from edgelift.io.bundle import Bundle, read_bundle, write_bundle
-from edgelift.runtime.engine import SAMPLES, Engine, Options, blocks_shape
+from edgelift.runtime.engine import SAMPLES, Availability, Device, Engine, Options, blocks_shape
 from edgelift.runtime.engines import ENGINES, availability, open_engine
 from edgelift.runtime.engines.fake import FakeEngine
 
@@ -443,6 +444,21 @@ def test_a_graph_that_fails_while_it_runs_is_an_engine_error(small_bundle: Path,
         _run(engine, _windows((1, 5, 6), "uint8"))
 
 
+@pytest.mark.skipif("litert" not in HERE, reason="LiteRT is not installed")
+def test_litert_opens_no_interpreter_that_it_does_not_use(small_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle, opened = _form("litert", read_bundle(small_bundle)), list[Any]()
+    kind = ENGINES.load("litert")
+    whole = kind._opened
+    monkeypatch.setattr(kind, "_opened", lambda engine: (opened.append(engine), whole(engine))[1])
+    engine = kind(bundle, Options(threads=1))
+    first = _run(engine, _windows((1, 5, 7), "uint8"))
+    assert len(opened) == 1
+    _run(engine, _windows((1, 6, 7), "uint8"))
+    assert len(opened) == 2
+    assert np.array_equal(_run(engine, _windows((1, 5, 7), "uint8")), first)
+    assert len(opened) == 2
+
+
 # -- the list of engines
 def test_every_engine_of_the_list_is_accounted_for() -> None:
     assert [found.engine for found in availability()] == list(ENGINES)
@@ -514,6 +530,59 @@ def test_auto_passes_over_an_engine_that_is_missing(small_bundle: Path, absent: 
     absent(HERE[0])
     engine = open_engine(read_bundle(small_bundle), options=Options(threads=1))
     assert getattr(engine, "name", None) == HERE[1]
+
+
+@pytest.fixture
+def with_gpu(monkeypatch: pytest.MonkeyPatch) -> type[FakeEngine]:
+    """An engine with two GPUs in place of the second of the list."""
+    first, second = HERE[0], HERE[1]
+
+    class WithGPU(FakeEngine):
+        name = second
+
+        def __init__(self, bundle: Bundle, options: Options) -> None:
+            super().__init__(bundle.spec)
+            self.device = options.device.upper()
+
+        @classmethod
+        def available(cls) -> Availability:
+            devices = tuple(Device(name, "a GPU", ("f32",), "f32") for name in ("GPU.0", "GPU.1"))
+            return Availability(cls.name, "1", devices)
+
+    known = {first: ENGINES.load(first), second: WithGPU}
+    monkeypatch.setattr(Registry, "load", lambda self, name: known[name])
+    monkeypatch.setattr(Registry, "__iter__", lambda self: iter(known))
+    return WithGPU
+
+
+@pytest.mark.skipif(len(HERE) < 2, reason="needs two engines")
+@pytest.mark.parametrize("device", ["gpu", "gpu.1"])
+def test_auto_takes_the_engine_that_has_the_device(small_bundle: Path, with_gpu: type[FakeEngine], device: str) -> None:
+    engine = open_engine(read_bundle(small_bundle), options=Options(device=device, threads=1))
+    assert isinstance(engine, with_gpu)
+    assert engine.device == device.upper()
+
+
+@pytest.mark.skipif(len(HERE) < 2, reason="needs two engines")
+def test_auto_says_which_devices_there_are(small_bundle: Path, with_gpu: type[FakeEngine]) -> None:
+    with pytest.raises(RequestError, match=rf"no engine here has a device 'NPU'; .*CPU.*; {HERE[1]} has GPU.0, GPU.1"):
+        open_engine(read_bundle(small_bundle), options=Options(device="npu", threads=1))
+
+
+@pytest.mark.skipif("onnxruntime" not in HERE, reason="ONNX Runtime is not installed")
+def test_onnxruntime_does_not_fall_back_to_the_cpu(small_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime
+
+    class Fallen(onnxruntime.InferenceSession):
+        def __init__(self, graph: bytes, settings: Any, *, providers: list[str]) -> None:
+            super().__init__(graph, settings, providers=["CPUExecutionProvider"])
+
+    both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: both)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Fallen)
+    with pytest.raises(EngineError, match="could not start its CUDAExecutionProvider"):
+        open_engine(read_bundle(small_bundle), "onnxruntime", Options(device="cuda", threads=1))
+    assert open_engine(read_bundle(small_bundle), "onnxruntime", Options(threads=1)).device == "CPU"
 
 
 def test_the_fake_engine_takes_only_its_shapes(make_spec: Callable[..., ModelSpec]) -> None:

@@ -113,6 +113,15 @@ def test_an_interpolation(fake: list[str]) -> None:
     assert 0.1 < found.seconds < 10
 
 
+def test_a_reduction_reads_the_whole_picture(fake: list[str]) -> None:
+    wide, tall = (
+        estimate(SizedUpscaler(Goal(width=100), "bicubic"), Facts(height, 40_000), OUT) for height in (4000, 40_000)
+    )
+    assert tall.size_out == (100, 100)
+    assert tall.seconds > 5 * wide.seconds > 10
+    assert tall.memory > resident_bytes() + 400 * 40_000 * 3  # of which a row of the result is made
+
+
 def test_two_networks_and_a_reduction(small_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with SizedUpscaler(Goal(scale=3.5), small_bundle) as sized:
         assert [(height, width) for _, height, width in stages(sized, 400, 600)] == [(400, 600), (800, 1200)]

@@ -46,8 +46,12 @@ def test_this_process_holds_something() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"width": 5000}, {"layers": 2}, {"itemsize": 2}, {"workers": 2}, {"ahead": 2}, {"behind": 1}]
-)
+    "change",
+    [
+        {"width": 5000}, {"layers": 2}, {"itemsize": 2}, {"workers": 2}, {"ahead": 2}, {"behind": 1}, {"blended": True},
+        {"reach": 1},
+    ],
+)  # fmt: skip
 def test_what_needs_more_memory(make_spec: Callable[..., ModelSpec], change: dict[str, Any]) -> None:
     plain = Footprint(make_spec(), width=1000, activations=300.0, resident=7)
     sides = np.array([100, 200]), np.array([100, 100])
@@ -56,3 +60,16 @@ def test_what_needs_more_memory(make_spec: Callable[..., ModelSpec], change: dic
     assert need[1] > need[0] > 7
     assert (plain(*sides, 2) > need).all()
     assert (dataclasses.replace(plain, **change)(*sides, 1) > need).all()
+
+
+def test_what_blending_and_filters_hold(make_spec: Callable[..., ModelSpec]) -> None:
+    plain = Footprint(make_spec(), width=1000, activations=300.0, layers=2, itemsize=2)
+    tall = np.array([50, 100])
+
+    def more(**change: Any) -> list[float]:
+        return (dataclasses.replace(plain, **change).strips(tall, 100) - plain.strips(tall, 100)).tolist()
+
+    sums = 4 * 3 * 2 * 2000  # bytes in a row of floats
+    assert more(blended=True) == [sums * 100, sums * 200]
+    row = 2 * 3 * 2 * 2000
+    assert more(reach=9) == [row * (2 * 100 + 36), row * (2 * 200 + 36)]

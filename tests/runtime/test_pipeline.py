@@ -236,6 +236,23 @@ def _peak(work: Callable[[], None]) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize("size", [(400, 25), (800, 25), (400, 50)])
+def test_a_reduction_reads_few_rows_at_once(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "STRIP_PIXELS", 64 * 256)
+    read: list[int] = []
+
+    class Source(Endless):
+        def rows(self, start: int, stop: int) -> Rows:
+            read.append(stop - start)
+            return super().rows(start, stop)
+
+    parts: list[Rows] = []
+    interpolate("bicubic", size, Source(8000, 256), CallbackTarget(1, size[1], np.dtype(np.uint8), parts.append))
+    assert max(read) < 2 * 64 + 4 * 8000 / size[0]  # a strip, and what the kernel reaches beyond it
+    whole = Endless(8000, 256).rows(0, 8000)[0]
+    assert np.array_equal(np.concatenate(parts, axis=1)[0], resize(whole, *size))
+
+
 @pytest.mark.parametrize("way", ["windows", "bicubic"])
 def test_memory_depends_on_the_tile_and_the_width_not_on_the_height(
     make_spec: Spec, way: str, monkeypatch: pytest.MonkeyPatch

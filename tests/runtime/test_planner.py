@@ -15,10 +15,12 @@ from edgelift.runtime.engine import Limits, Options
 from edgelift.runtime.engines.fake import FakeEngine
 from edgelift.runtime.planner import LONG_RUN, Planner
 from edgelift.runtime.prices import STEADY, Measurement, load
+from edgelift.tiling.choose import choose
 from edgelift.tiling.cost import CostModel, Measured
 from edgelift.tiling.plan import auto_tile
 
 SMALL_IS_CHEAP = CostModel((Measured(1, 64, 64, 1e-3), Measured(1, 512, 512, 1.0)))
+BY_PIXELS = CostModel((Measured(1, 64, 64, 64 * 64e-6), Measured(1, 512, 512, 512 * 512e-6)))
 SMALL, LARGE = (400, 500), (30_000, 30_000)
 
 
@@ -134,6 +136,18 @@ def test_memory_limits_the_tile(make: Make) -> None:
     assert choice.memory <= tight.memory
     assert choice.tile[0] * choice.tile[1] < free.tile[0] * free.tile[1]
     assert tight.tile(3000, 3000) == choice.tile
+
+
+@pytest.mark.parametrize("held", [0, 10**9])
+def test_a_large_picture_is_not_slow_for_the_sake_of_memory(make: Make, held: int) -> None:
+    """Neither where small tiles cost much nor where the process holds much already."""
+    planner = make(Measuring(BY_PIXELS), facts={"halo": 27}, workers=8)
+    planner.known(measure=True)
+    planner.resident += held
+    quickest = choose(4000, 6000, 27, BY_PIXELS, need=planner.footprint(4000, 6000))
+    found = planner.choice(4000, 6000)
+    assert found.memory < quickest.memory
+    assert quickest.seconds < found.seconds <= 1.2 * quickest.seconds
 
 
 def test_too_little_memory_is_an_error_that_says_how_much(make: Make) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgelift.core.errors import EngineError
+from edgelift.core.errors import EngineError, EngineMemoryError
 from edgelift.core.spec import ModelSpec
 from edgelift.io.bundle import read_bundle
 from edgelift.runtime import prices
@@ -110,6 +110,25 @@ def test_a_disturbance_shows(make_spec: Callable[..., ModelSpec]) -> None:
 def test_a_window_too_large_for_the_engine_ends_the_measurement(make_spec: Callable[..., ModelSpec]) -> None:
     engine = TimedEngine(make_spec(), memory_pixels=50_000)
     assert shapes_of(measure(engine, clock=engine.clock).model) == [(1, 64, 64), (1, 128, 128), (1, 192, 256)]
+
+
+class Faltering(TimedEngine):
+    """Has no memory once, in the run `at`."""
+
+    runs, at = 0, 0
+
+    def run(self, batch: NDArray[Any], variant: int, out: NDArray[Any]) -> None:
+        self.runs += 1
+        if self.runs == self.at:
+            raise EngineMemoryError("out of memory")
+        super().run(batch, variant, out)
+
+
+def test_a_shape_that_fails_in_a_later_round_is_left_out(make_spec: Callable[..., ModelSpec]) -> None:
+    whole = shapes_of(measure(TimedEngine(make_spec()), clock=lambda: 0.0, most=70_000).model)
+    engine = Faltering(make_spec())
+    engine.at = 2 * len(whole) + 2  # two runs of each, and the second of the next round
+    assert shapes_of(measure(engine, clock=engine.clock, most=70_000).model) == [whole[0], *whole[2:]]
 
 
 def test_an_engine_that_runs_nothing_says_so(make_spec: Callable[..., ModelSpec]) -> None:

@@ -19,6 +19,7 @@ from edgelift.io.bundle import Bundle, read_bundle, write_bundle
 from edgelift.runtime import upscaler as module
 from edgelift.runtime.engine import Options
 from edgelift.runtime.engines.fake import FakeEngine
+from edgelift.runtime.planner import Planner
 from edgelift.runtime.rows import ArraySource, ArrayTarget
 from edgelift.runtime.upscaler import Upscaler
 
@@ -75,6 +76,13 @@ def test_the_type_that_comes_goes(opened: Opened, small_bundle: Path, dtype: str
     assert result.dtype == picture.dtype
     assert np.array_equal(result, _nearest(picture))
     assert [options.samples for _, options in opened.asked] == ["uint8"] + ["float32"] * (dtype != "uint8")
+
+
+@pytest.mark.parametrize("options", [{"merge": "feather"}, {"merge": "average"}, {"filter": "unsharp"}])
+def test_blending_and_filters_count_as_memory(opened: Opened, small_bundle: Path, options: dict[str, Any]) -> None:
+    with Upscaler(small_bundle, tile=(100, 120)) as plain, Upscaler(small_bundle, tile=(100, 120), **options) as other:
+        least, more = (made.choice(500, 4000).memory - made.planner().resident for made in (plain, other))
+    assert more > least + 4000 * 2 * 100 * 2 * 3
 
 
 def test_facts_about_an_upscaler(opened: Opened, small_bundle: Path) -> None:
@@ -222,6 +230,23 @@ def test_a_budget_that_is_refused_changes_nothing(opened: Opened, small_bundle: 
             with pytest.raises(RequestError):
                 upscaler.budget = budget
             assert upscaler.budget is None
+        assert upscaler(_noise(9, 8)).shape == (18, 16, 3)
+
+
+def test_a_budget_that_is_set_later_gets_engines_for_many_shapes(opened: Opened) -> None:
+    with Upscaler("anytime-x2") as upscaler:
+        assert upscaler(_noise(9, 8)).shape == (18, 16, 3)
+        for budget in ("40%", "60%", None):
+            upscaler.budget = budget
+            assert upscaler(_noise(9, 8)).shape == (18, 16, 3)
+    assert [options.many_shapes for _, options in opened.asked] == [False, True]
+
+
+def test_one_window_in_a_row_needs_no_choice_of_a_batch(
+    opened: Opened, small_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(Planner, "choice")
+    with Upscaler(small_bundle) as upscaler:
         assert upscaler(_noise(9, 8)).shape == (18, 16, 3)
 
 

@@ -206,6 +206,14 @@ def test_the_last_batch_may_be_smaller() -> None:
     assert found.seconds == pytest.approx(4.0 + 3.0)
 
 
+def test_a_batch_does_not_reach_beyond_a_row_of_windows() -> None:
+    model = CostModel((Measured(1, 10, 10, 3.0), Measured(4, 10, 10, 4.0)))
+    found = choose(50, 10, 0, model, shapes=((10, 10),), batches=(1, 4))
+    assert (found.windows, found.batch) == (5, 1)
+    assert found.seconds == pytest.approx(5 * 3.0)
+    assert choose(30, 50, 0, model, shapes=((10, 10),), batches=(4,)).seconds == pytest.approx(3 * (4.0 + 3.0))
+
+
 # -- memory
 
 
@@ -220,6 +228,22 @@ def test_memory_limits_the_tile() -> None:
     assert tight.memory <= 2_000_000
     assert tight.tile[0] * tight.tile[1] <= 10_000
     assert tight.seconds > free.seconds
+
+
+@pytest.mark.parametrize("comfort", [1_500_000, 5_000_000, 20_000_000, 10**9])
+def test_less_memory_is_taken_where_it_costs_little(comfort: int) -> None:
+    free = choose(2000, 2000, 4, FLAT, need=need)
+    found = choose(2000, 2000, 4, FLAT, need=need, comfort=comfort)
+    assert found.seconds <= module.COMFORT_COST * free.seconds
+    if free.memory <= comfort:
+        assert found == free
+        return
+    assert found.memory < free.memory
+    limited = choose(2000, 2000, 4, FLAT, need=need, limit=comfort)
+    if limited.seconds <= module.COMFORT_COST * free.seconds:
+        assert found == limited
+    else:
+        assert comfort < found.memory
 
 
 def test_memory_limits_the_batch() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import tracemalloc
 from itertools import pairwise
 from typing import Any
 
@@ -282,7 +282,7 @@ def test_blending_holds_no_more_than_a_row_of_windows() -> None:
     made = plan(1000, 50, (20, 20), None, 1, 4)
     merging = merge_of("feather", made, 1, 2, 1)
     assert isinstance(merging, Blend)
-    assert math.prod(merging._shape) == 40 * 100 * 3
+    assert merging._sums.size == 40 * 100 * 3
     assert merging.in_order
     assert [len(span) for span in merging.spans[:-2]] == [32] * (len(made.rows) - 2)
 
@@ -290,3 +290,20 @@ def test_blending_holds_no_more_than_a_row_of_windows() -> None:
 def test_cropping_takes_windows_in_any_order() -> None:
     assert not merge_of("crop", plan(9, 9, (5, 5), 1), 1, 1, 1).in_order
     assert isinstance(merge_of("naive", plan(9, 9, (5, 5), None, 1, 0), 1, 1, 1), Crop)
+
+
+@pytest.mark.parametrize("merge", ["feather", "average"])
+def test_sums_are_held_once(merge: str) -> None:
+    """Also where the last row of windows overlaps much of the one before it."""
+    made = plan(66, 400, (40, 400), None, overlap=16)
+    blocks = np.ones((1, 40, 400, 2, 2, 3), np.float32)
+    merging = merge_of(merge, made, 1, 2, 1)
+    strips = [np.empty((1, len(span), 800, 3), np.float32) for span in merging.spans]
+    tracemalloc.start()
+    for k, (row, strip) in enumerate(zip(made.windows(), strips, strict=True)):
+        for window in row:
+            merging.add(strip, window, blocks)
+        merging.finish(strip, k)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.8 * (4 * 3 * 80 * 800)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgelift.core.errors import RequestError
-from edgelift.tiling.routes import Routed, Routes, placed, solve
+from edgelift.tiling.routes import Routed, Routes, layouts, placed, solve
 from edgelift.tiling.window import Span
 
 
@@ -106,3 +106,9 @@ def test_a_row_that_leaves_columns_out_is_refused(keeps: list[tuple[int, int]]) 
     row = tuple(Routed(Span(0, 9), Span(*keep), 1) for keep in keeps)
     with pytest.raises(RequestError, match="each column from 0 to 9 once"):
         Routes(4, 9, ((Span(0, 4), Span(0, 4)),), (row,))
+
+
+@pytest.mark.parametrize(("height", "width"), [(1000, 100_000), (4000, 16_000), (40, 30_000), (1, 10**7), (63, 63)])
+def test_rows_of_wide_pictures_are_no_mere_halos(height: int, width: int) -> None:
+    for layout in layouts(height, width, 5, 1 << 19):
+        assert len(layout.rows) * layout.tall <= 1.2 * height

@@ -22,7 +22,7 @@ _LUMA = np.array([65.481, 128.553, 24.966]) / 255.0
 
 
 def check_image(image: object) -> Picture:
-    """Return `image` if it is an H × W × 3 array of a known sample type with both sides at least 1.
+    """Return `image` if it is an H × W × 3 array of a known sample type with both sides at least 1, in the machine's byte order.
 
     Raises `RequestError` that names the shape and type which came.
     """
@@ -34,7 +34,7 @@ def check_image(image: object) -> Picture:
         )
     if image.dtype.name not in PEAK:
         raise RequestError(f"expected uint8, uint16 or float32 samples, got {image.dtype}")
-    return image
+    return image if image.dtype.isnative else image.astype(image.dtype.newbyteorder("="))
 
 
 def luma(rgb: Picture) -> NDArray[np.float64]:

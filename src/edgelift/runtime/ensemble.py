@@ -9,7 +9,7 @@ and added in float32, and rounded once; quantised networks, which give whole num
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -102,17 +102,26 @@ class EnsembleEngine:
         check_run(self, batch, variant, out, self._samples)
         if not variant:
             raise EngineError(f"{self.spec.name}: an ensemble has no variant 0, which is interpolation")
-        total = np.zeros(out.shape, np.float32)
+        total = self._sum(batch, [turn for turn in self.turns if not turn[0]])
+        if lying := [turn for turn in self.turns if turn[0]]:
+            total += self._sum(batch, lying).swapaxes(1, 2).swapaxes(3, 4)  # once for all, since it takes long
+        np.clip(total, 0, 255, out=total)  # the weights' sum is 1 but for rounding
+        out[...] = total if out.dtype == np.float32 else np.rint(total, out=total)
+
+    def _sum(self, batch: NDArray[Any], turns: Sequence[Turn]) -> NDArray[np.float32]:
+        """The weighted sum over those turns; they exchange rows and columns all or none, and so they stay."""
+        total: Any = None
         for part in self.parts:
             share = np.float32(part.weight / len(self.turns))
             given = batch.astype(part.samples, copy=False)
-            for turn in self.turns:
+            for turn in turns:
                 turned = np.ascontiguousarray(_turned(given, turn))
                 blocks = np.empty(blocks_shape(part.engine.spec, turned.shape), turned.dtype)
                 part.engine.run(turned, part.engine.spec.widest, blocks)
-                total += _regrouped(_turned_back(blocks, turn), self.spec.shuffle) * share
-        np.clip(total, 0, 255, out=total)  # the weights' sum is 1 but for rounding
-        out[...] = total if out.dtype == np.float32 else np.rint(total, out=total)
+                weighed = np.multiply(blocks, share, out=blocks if blocks.dtype == np.float32 else None)
+                back = _regrouped(_reversed(weighed, turn), self.spec.shuffle)
+                total = back.copy() if total is None else np.add(total, back, out=total)
+        return np.asarray(total)
 
     def close(self) -> None:
         """Close all engines."""
@@ -132,12 +141,12 @@ def _turned(windows: NDArray[Any], turn: Turn) -> NDArray[Any]:
     return turned[:, :: -1 if down else 1, :: -1 if across else 1]
 
 
-def _turned_back(blocks: NDArray[Any], turn: Turn) -> NDArray[Any]:
-    """The blocks of a turned window as those of the window: their places, and what is inside them."""
-    swap, down, across = turn
+def _reversed(blocks: NDArray[Any], turn: Turn) -> NDArray[Any]:
+    """The blocks of a turned window as those of the window, but for exchanged rows and columns: their places, and what is
+    inside them."""
+    _, down, across = turn
     rows, columns = slice(None, None, -1 if down else 1), slice(None, None, -1 if across else 1)
-    back = blocks[:, rows, columns, rows, columns]
-    return back.swapaxes(1, 2).swapaxes(3, 4) if swap else back
+    return blocks[:, rows, columns, rows, columns]
 
 
 def _regrouped(blocks: NDArray[Any], side: int) -> NDArray[Any]:

@@ -30,6 +30,8 @@ STRIPS_IN = 3
 """Strips of the picture at once, besides those read ahead: in use, and twice in the reader while it joins rows."""
 STRIPS_OUT = 3
 """Strips of the result at once: being filled, copied for the encoder, and waiting for it."""
+FILTER_STRIPS = 2
+"""Strips of the result at once on top of those, of a filter: before it, and half done. Each has its reach above and below."""
 LINES = 1000
 """Rows of the result that libvips holds for reading and writing files, whatever the strip; measured at widths from 500 to
 12,000 pixels of the picture."""
@@ -97,6 +99,10 @@ class Footprint:
     """Strips that may wait to be written, besides those of the encoder."""
     beside: float = 0.0
     """Bytes for a pixel of a window that are held beside the engine, as an ensemble does."""
+    blended: bool = False
+    """Whether results of windows are summed where they overlap."""
+    reach: int = 0
+    """Rows above and below those that a filter fills; 0 where there is no filter."""
 
     def __call__(self, heights: NDArray[np.int64], widths: NDArray[np.int64], batch: int) -> NDArray[np.float64]:
         """In all, for tiles of `heights` × `widths`, element by element."""
@@ -116,5 +122,7 @@ class Footprint:
     def strips(self, heights: Any, widths: Any) -> Any:
         """Rows of the picture and of the result: what a row of windows reads and makes, and what files need."""
         row = 3 * self.itemsize * self.layers * np.maximum(self.width, widths)
-        strips = STRIPS_IN + self.ahead + (STRIPS_OUT + self.behind) * self.spec.scale**2
-        return row * (strips * heights + LINES * self.spec.scale)
+        scale = self.spec.scale
+        strips = STRIPS_IN + self.ahead + (STRIPS_OUT + self.behind + FILTER_STRIPS * (self.reach > 0)) * scale**2
+        sums = 4 / self.itemsize * scale**2 * self.blended  # of floats
+        return row * ((strips + sums) * heights + (LINES + FILTER_STRIPS * 2 * self.reach) * scale)

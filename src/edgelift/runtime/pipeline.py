@@ -27,7 +27,7 @@ __all__ = ["Report", "interpolate", "run_plan"]
 Report = Callable[[float], None]
 """Called with the share of the picture that is done, 0 … 1."""
 STRIP_PIXELS = 1 << 20
-"""Result pixels in a strip of an interpolation."""
+"""Pixels in a strip of an interpolation, of the result and of the rows that it comes from."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def interpolate(
     """Resize `source` to `size` = (height, width) by `kernel` (see `core.resize`) into `target`."""
     resizer = Resizer((source.height, source.width), size, kernel)
     height, width = size
-    step = max(1, STRIP_PIXELS // width)
+    step = max(1, min(STRIP_PIXELS // width, STRIP_PIXELS * height // (source.height * source.width)))
     strips = [(top, min(top + step, height)) for top in range(0, height, step)]
     with read_ahead(source, [resizer.reach(*s) for s in strips], ahead) as parts:
         for (start, stop), rows in zip(strips, parts, strict=True):

@@ -7,7 +7,6 @@ give the same result for every tile.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable
 from functools import cached_property
@@ -34,8 +33,9 @@ LONG_RUN = 5.0
 MEASURED_MEMORY = 1e9
 """Bytes that an engine may need while it is measured."""
 
-COMFORT = 335_000_000
-"""Bytes that a run on a large picture stays under where no limit is set and a tile allows it: its strips are less tall."""
+COMFORT = 200_000_000
+"""Bytes that a run on a large picture had better add at most where no limit is set: its strips are less tall, as long as that
+costs little time."""
 LARGE_PICTURE = 8_000_000
 """Pixels from which a picture is large in that sense; below, the fastest tile is taken."""
 
@@ -44,8 +44,8 @@ class Planner:
     """Chooses for one engine, and measures it at most once; may be used from several threads.
 
     `batch`: `auto`, or the number of windows in each call. `memory`: bytes that the process may hold in all; what it
-    holds when this is made counts. `workers`, `ahead` and `behind`: see `Footprint`. `measure` is `prices.measure` but in
-    tests.
+    holds when this is made counts. `workers`, `ahead`, `behind`, `blended` and `reach`: see `Footprint`. `measure` is
+    `prices.measure` but in tests.
     """
 
     def __init__(
@@ -59,6 +59,8 @@ class Planner:
         workers: int = 1,
         ahead: int = 1,
         behind: int = 0,
+        blended: bool = False,
+        reach: int = 0,
         measure: Callable[..., prices.Measurement] | None = None,
     ) -> None:
         self.spec, self._bundle, self._engine, self._options = bundle.spec, bundle, engine, options
@@ -69,7 +71,9 @@ class Planner:
         self._stated: CostModel | None = getattr(engine, "stated", None)
         """Prices that the file states."""
         self._simulated = self._stated is not None and getattr(engine, "simulated", False)
-        self._held: dict[str, int] = {"workers": workers, "ahead": ahead, "behind": behind}
+        self._held: dict[str, Any] = {
+            "workers": workers, "ahead": ahead, "behind": behind, "blended": blended, "reach": reach
+        }  # fmt: skip
         self.resident = resident_bytes()
         """Bytes that the process held when this was made."""
         self._lock = threading.Lock()
@@ -173,10 +177,9 @@ class Planner:
         known = self.known() or self.assumed
         common |= {"shapes": shapes if tile is None else (tile,), "batches": self.batches}
         need = self.footprint(height, width, layers, itemsize)
-        if self.memory is None and height * width > LARGE_PICTURE:
-            with contextlib.suppress(RequestError):  # nothing is as small: then the fastest
-                return choose(height, width, spec.halo, known, **common, limit=COMFORT, need=need)
-        return choose(height, width, spec.halo, known, **common, limit=self.memory, need=need)
+        easy = self.memory is None and height * width > LARGE_PICTURE
+        comfort = self.resident + COMFORT if easy else None
+        return choose(height, width, spec.halo, known, **common, limit=self.memory, comfort=comfort, need=need)
 
     def _model(self, height: int, width: int, fixed: bool) -> CostModel | None:
         """Prices to choose by: measured where the picture is expected to take long, None where they must not matter.

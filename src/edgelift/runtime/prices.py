@@ -182,7 +182,7 @@ def measure(
     Two `rounds` or more through all shapes, so that what else runs on the machine is unlikely to meet one shape in each; the
     least time counts. Every variant gets an equal part of the budget, and its first window whatever that takes. `samples` is
     the type of the windows; those of more than `most` pixels are left out. Raises `EngineError` where not even the first
-    one runs.
+    one runs; another that does not is left out.
     """
     variants = priced(engine.spec)
     share = 2 * budget / (rounds * len(variants))
@@ -191,8 +191,7 @@ def measure(
     times = [{shape: [seconds] for shape, seconds in found.items()} for found, _ in firsts]
     for _ in range(rounds - 1):
         for one, of in zip(runs, times, strict=True):
-            for shape, seconds in of.items():
-                seconds.append(one.seconds(shape))
+            _further_round(one, of)
     rows = [Measured(*s, min(t), one.variant) for one, of in zip(runs, times, strict=True) for s, t in of.items()]
     spreads = [sorted(t)[1] / min(t) for of in times for t in of.values()]
     fresh = [seconds for _, extra in firsts for seconds in extra]
@@ -264,6 +263,18 @@ def _first_round(runs: _Runs, budget: float, most: int | None) -> tuple[dict[Sha
             break  # larger ones need even more of what was not there
         price = done[shape] / pixels
     return done, fresh
+
+
+def _further_round(runs: _Runs, times: dict[Shape, list[float]]) -> None:
+    """Time each shape once more. One that does not run any more is left out, since memory may be short now and then; raises
+    `EngineError` where none is left."""
+    for shape in list(times):
+        try:
+            times[shape].append(runs.seconds(shape))
+        except EngineError:
+            del times[shape]
+            if not times:
+                raise
 
 
 def prices_folder() -> Path:

@@ -174,6 +174,8 @@ class Upscaler:
         budget = parse_budget(given)
         if budget is not None:
             self._anytime("uint8")  # so that what has none keeps to what it had
+            if not self._asked.many_shapes:
+                self._expect_many_shapes()
         self._budget = budget
 
     @property
@@ -260,6 +262,7 @@ class Upscaler:
                 self._planners[samples] = Planner(
                     self.model, engine, options, batch=self._batch, memory=self._memory,
                     workers=self._workers, ahead=self._ahead, behind=self._behind,
+                    blended=self._merge in ("feather", "average"), reach=self._filter.reach if self._filter else 0,
                 )  # fmt: skip
             return self._planners[samples]
 
@@ -299,6 +302,15 @@ class Upscaler:
                 self._anytimes[samples] = AnyTime(self.model, engine, planner)
             return self._anytimes[samples]
 
+    def _expect_many_shapes(self) -> None:
+        """Open engines anew, for windows as a budget routes them; pictures that run now keep theirs."""
+        with self._lock:
+            self._asked = replace(self._asked, many_shapes=True)
+            self._engines.clear()
+            self._planners.clear()
+            self._anytimes.clear()
+        self._anytime("uint8")
+
     def _run_windows(self, source: Source, target: Target, report: Report) -> None:
         engine = self._engine(_samples(source.dtype))
         windows = self.plan(source.height, source.width, layers=source.layers, dtype=source.dtype)
@@ -309,6 +321,8 @@ class Upscaler:
         )  # fmt: skip
 
     def _best_batch(self, windows: Plan, source: Source) -> int:
+        if len(windows.columns) == 1:  # a batch is of one row
+            return 1
         kind = self._kind(source.layers, source.dtype)
         return self.planner(source.dtype).choice(source.height, source.width, tile=windows.tile, **kind).batch
 

@@ -41,6 +41,8 @@ twelve common picture sizes from 480×320 to 1920×1080, with the halo of 4 of t
 gives the published 192×256 among the tiles of its price table."""
 BATCH_GAIN = 0.05
 """Share of the time by which a larger batch must be quicker to be chosen: less is noise, and it costs memory."""
+COMFORT_COST = 1.2
+"""How many times the least time may be spent to need less memory where no limit is set."""
 LADDER = 2 ** (1 / 8)
 """Ratio of the sides that are tried; between two of them the pixels run differ by a few per cent."""
 
@@ -90,17 +92,17 @@ def windows(length: ArrayLike, tile: ArrayLike, shared: int, multiple_of: int = 
     return np.where(t >= n, 1, -((t - _up(n, multiple_of)) // step) + 1)
 
 
-def _count(height: int, width: int, shared: int | None, sides: Integers, multiple_of: int) -> Integers:
-    """Windows of `sides` (… × 2) in a picture."""
+def _count(height: int, width: int, shared: int | None, sides: Integers, multiple_of: int) -> tuple[Integers, Integers]:
+    """Rows of windows of `sides` (… × 2) in a picture, and windows in a row."""
     down = windows(height, sides[..., 0], shared or 0, multiple_of)
-    return down * windows(width, sides[..., 1], shared or 0, multiple_of)
+    return down, windows(width, sides[..., 1], shared or 0, multiple_of)
 
 
 def redundancy(
     height: int, width: int, halo: int | None, tile: tuple[int, int], multiple_of: int = 1, overlap: int | None = None
 ) -> float:
     """The share of the pixels run that the picture could do without: 1 - picture / tiled, 0 … 1."""
-    count = int(_count(height, width, _shared(halo, overlap), np.array(tile), multiple_of))
+    count = math.prod(map(int, _count(height, width, _shared(halo, overlap), np.array(tile), multiple_of)))
     return 1 - height * width / (count * tile[0] * tile[1])
 
 
@@ -137,7 +139,7 @@ def redundant_work(
     constant: float = REDUNDANCY_C,
 ) -> float:
     """What `least_redundant` minimises: (1 - picture / tiled) · (windows + `constant`)."""
-    count = int(_count(height, width, _shared(halo, overlap), np.array(tile), multiple_of))
+    count = math.prod(map(int, _count(height, width, _shared(halo, overlap), np.array(tile), multiple_of)))
     return redundancy(height, width, halo, tile, multiple_of, overlap) * (count + constant)
 
 
@@ -165,12 +167,15 @@ def choose(
     variant: int = 1,
     need: Need | None = None,
     limit: int | None = None,
+    comfort: int | None = None,
 ) -> Choice:
     """The tile and the batch with the least predicted time for a picture of that size.
 
     `overlap`: as in `plan.plan`. `shapes`: the only (height, width) that the engine runs, where there are such.
     `batches`: the sizes that may be taken; one above the least is where it is `BATCH_GAIN` quicker. `need` says what a
-    run takes in bytes, and `limit` how much it may. Where any shape can be run, tiles have at most the area of the
+    run takes in bytes, and `limit` how much it may; `comfort` is what it had better stay under: a tile that does, or else
+    the one that needs the least, is taken where it costs at most `COMFORT_COST` times the least time. Windows of one row
+    make a batch, as in `runtime.pipeline`. Where any shape can be run, tiles have at most the area of the
     largest measured one or `DEFAULT_AREA`: no prediction goes far beyond what is known. The same arguments give the
     same choice.
 
@@ -184,34 +189,67 @@ def choose(
             raise RequestError(f"none of the engine's shapes {', '.join(map(_words, shapes))} {what}")
     else:
         sides = _candidates(height, width, shared, multiple_of, max(DEFAULT_AREA, model.largest(variant)))
-    count = _count(height, width, shared, sides, multiple_of)
-    found = [_least_time(sides, count, model, batch, variant, need, limit) for batch in sorted(batches)]
+    tiles = _Tiles(sides, *_count(height, width, shared, sides, multiple_of), model, variant, need)
     best: Choice | None = None
-    for choice in found:
+    for batch in sorted(batches):
+        choice = tiles.quickest(batch, limit)
         if choice and (best is None or choice.seconds < best.seconds * (1 - BATCH_GAIN)):
             best = choice
     if best is None:
         raise RequestError(_too_little(sides, min(batches), need, limit))
-    return best
+    if comfort is None or best.memory <= comfort:
+        return best
+    return min(
+        (tiles.lightest(batch, comfort, COMFORT_COST * best.seconds) or best for batch in batches),
+        key=lambda choice: (max(choice.memory, comfort), choice.seconds),
+    )
 
 
-def _least_time(
-    sides: Integers, count: Integers, model: CostModel, batch: int, variant: int, need: Need | None, limit: int | None
-) -> Choice | None:
-    """The best of `sides` (n × 2, n > 0) of which a picture takes `count`; None where none fits the limit."""
-    areas = sides.prod(axis=1)
-    seconds = count // batch * model.seconds_of(areas, batch, variant)
-    for rest in np.unique(count % batch):
-        if rest:
-            seconds = seconds + np.where(count % batch == rest, model.seconds_of(areas, int(rest), variant), 0)
-    memory = need(sides[:, 0], sides[:, 1], batch) if need else np.zeros(len(sides))
-    fits = memory <= (np.inf if limit is None else limit)
-    if not fits.any():
-        return None
-    # Equal times are common where time is proportional to pixels: then the fewest calls, then the lower tile.
-    k = np.lexsort((sides[:, 0], count, seconds, ~fits))[0]
-    tile = (int(sides[k, 0]), int(sides[k, 1]))
-    return Choice(tile, batch, int(count[k]), float(seconds[k]), int(memory[k]))
+@dataclass(frozen=True)
+class _Tiles:
+    """Tiles for a picture: `sides` (n × 2, n > 0), of which it takes `down` rows of `across` windows."""
+
+    sides: Integers
+    down: Integers
+    across: Integers
+    model: CostModel
+    variant: int
+    need: Need | None
+
+    def seconds(self, batch: int) -> Floats:
+        """Of each, in batches of windows of one row."""
+        areas = self.sides.prod(axis=1)
+        row = self.across // batch * self.model.seconds_of(areas, batch, self.variant)
+        for rest in np.unique(self.across % batch):
+            if rest:
+                at = self.across % batch == rest
+                row = row + np.where(at, self.model.seconds_of(areas, int(rest), self.variant), 0)
+        return np.asarray(self.down * row)
+
+    def memory(self, batch: int) -> Floats:
+        """Of each; 0 where nobody asked."""
+        return self.need(self.sides[:, 0], self.sides[:, 1], batch) if self.need else np.zeros(len(self.sides))
+
+    def quickest(self, batch: int, limit: int | None) -> Choice | None:
+        """The one with the least time; None where none fits the limit."""
+        memory = self.memory(batch)
+        return self._first(batch, memory <= (np.inf if limit is None else limit), np.zeros(len(memory)), memory)
+
+    def lightest(self, batch: int, comfort: int, most: float) -> Choice | None:
+        """The one that needs the least memory, or the quickest of those that need at most `comfort`, among those of at most
+        `most` seconds; None where there are none."""
+        memory = self.memory(batch)
+        return self._first(batch, self.seconds(batch) <= most, np.maximum(memory, comfort), memory)
+
+    def _first(self, batch: int, able: NDArray[np.bool_], rank: Floats, memory: Floats) -> Choice | None:
+        """The least `rank` of those `able`, and of equals the least time."""
+        if not able.any():
+            return None
+        seconds, count = self.seconds(batch), self.down * self.across
+        # Equal times are common where time is proportional to pixels: then the fewest calls, then the lower tile.
+        k = np.lexsort((self.sides[:, 0], count, seconds, rank, ~able))[0]
+        tile = (int(self.sides[k, 0]), int(self.sides[k, 1]))
+        return Choice(tile, batch, int(count[k]), float(seconds[k]), int(memory[k]))
 
 
 def _too_little(sides: Integers, batch: int, need: Need | None, limit: int | None) -> str:

@@ -203,8 +203,7 @@ class Blend:
         self._at = [{place.read.start: place for place in places} for places in (self._rows, self._columns)]
         starts = [*(place.read.start * self._scale for place in self._rows), plan.height * self._scale]
         self.spans = [Span(a, b) for a, b in pairwise(starts)]
-        self._shape = (layers, plan.tile[0] * self._scale, plan.width * self._scale * 3)
-        self._sums = np.zeros(self._shape, np.float32)  # memory that is never written to costs nothing
+        self._sums = np.zeros((layers, plan.tile[0] * self._scale, plan.width * self._scale * 3), np.float32)
 
     def add(self, strip: NDArray[Any], window: Window, blocks: NDArray[Any]) -> None:
         """See `Merge.add`."""
@@ -227,9 +226,15 @@ class Blend:
                 self._round(strip, slice(first, count), slice(edge, column.solo.start * self._scale))
                 edge = column.solo.stop * self._scale
         self._round(strip, slice(first, count), slice(edge, strip.shape[2]))
-        following = np.zeros(self._shape, np.float32)
-        following[:, : self._shape[1] - count] = self._sums[:, count:]
-        self._sums = following
+        self._shift(count)
+
+    def _shift(self, count: int) -> None:
+        """Move the sums up by `count` rows, with zeros below: in place, since two such arrays are much memory."""
+        tall = self._sums.shape[1]
+        for start in range(0, tall - count, count):
+            stop = min(start + count, tall - count)
+            self._sums[:, start:stop] = self._sums[:, start + count : stop + count]
+        self._sums[:, tall - count :] = 0
 
     def _copy(self, strip: NDArray[Any], y: _Place, x: _Place, blocks: NDArray[Any]) -> None:
         """What only this window reads."""

@@ -174,11 +174,11 @@ more halos."""
 def layouts(height: int, width: int, halo: int, most: int) -> list[Layout]:
     """Ways to cut a picture into rows of equal windows, fewest rows first, each keeping at most about `most` pixels.
 
-    At least one is given, whatever `most` says.
+    At least one is given, whatever `most` says: rows that are lower than the least of `TALL` would be mostly halo.
     """
     least = -(-height * width // most)
     numbers = {max(1, round(height / tall)) for tall in TALL} | {1}
-    numbers = {n for n in numbers if n >= least} or {min(least, height)}
+    numbers = {n for n in numbers if n >= least} or {max(numbers)}
     found = {}
     for number in sorted(numbers):
         tall = max(-(-(height + (number - 1) * 2 * halo) // number), 2 * halo + 1)

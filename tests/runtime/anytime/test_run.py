@@ -137,6 +137,46 @@ def test_too_little_is_interpolated_and_said(routed: Made, scene: NDArray[np.uin
     assert plain["kept"] is False
 
 
+@pytest.mark.parametrize("budget", ["40%", "auto"])
+def test_files_are_no_part_of_a_share(routed: Made, scene: NDArray[np.uint8], budget: str) -> None:
+    """Neither until the picture is there nor while strips of the result are written."""
+    quick, _ = spend(routed()[1], scene, budget)
+    engine, anytime = routed()
+
+    class Reading:
+        height, width, layers, dtype = *scene.shape[:2], 1, scene.dtype
+
+        def rows(self, start: int, stop: int) -> NDArray[Any]:
+            engine.now += 10.0
+            return scene[None, start:stop]
+
+    class Writing(ArrayTarget):
+        def done(self, strip: NDArray[Any]) -> None:
+            engine.now += 10.0
+
+    target = Writing(2 * len(scene), 2 * scene.shape[1], scene.dtype)
+    account = anytime.run(
+        Reading(), target, lambda done: None, budget=parse_budget(budget), terms=NOW, warn=print, ahead=1
+    )
+    assert engine.now > 100 + 20
+    assert account.routes == quick.routes
+    assert account.seconds == pytest.approx(quick.seconds)
+
+
+def test_files_are_a_part_of_seconds(routed: Made, scene: NDArray[np.uint8]) -> None:
+    engine, anytime = routed()
+
+    class Writing(ArrayTarget):
+        def done(self, strip: NDArray[Any]) -> None:
+            engine.now += 0.01
+
+    target = Writing(2 * len(scene), 2 * scene.shape[1], scene.dtype)
+    account = anytime.run(
+        ArraySource(scene), target, lambda done: None, budget=parse_budget(0.5), terms=NOW, warn=print, ahead=1
+    )
+    assert account.seconds == pytest.approx(engine.now - 100)
+
+
 def test_time_that_has_passed_and_time_that_must_be_left(routed: Made, scene: NDArray[np.uint8]) -> None:
     engine, anytime = routed()
     account, _ = spend(anytime, scene, 0.3, Terms(began=engine.now - 0.1, after=0.05))

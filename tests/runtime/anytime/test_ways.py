@@ -77,7 +77,8 @@ def test_sums_are_those_of_the_windows() -> None:
 def test_large_pictures_have_small_windows() -> None:
     for height, width in ((8000, 6000), (300, 60_000)):
         cut = layouts(height, width, 7, 1 << 19)
-        assert all((len(layout.rows[1][1]) - 1) * width <= 1 << 19 for layout in cut)
+        most = max(1 << 19, 64 * width)  # lower rows would be mostly halo
+        assert all((len(layout.rows[1][1]) - 1) * width <= most for layout in cut)
     made = found(3000, 2000, 7)
     for k, layout in enumerate(made.layouts):
         for row in range(0, len(layout.rows), 5):

@@ -20,7 +20,7 @@ from edgelift.runtime.anytime.ways import Shape, Ways, ways
 from edgelift.runtime.engine import Engine
 from edgelift.runtime.pipeline import Report, run_plan
 from edgelift.runtime.planner import Planner
-from edgelift.runtime.rows import Source, Target
+from edgelift.runtime.rows import Rows, Source, Target
 from edgelift.runtime.windows import Warn
 from edgelift.tiling.cost import CostModel
 from edgelift.tiling.routes import Routes
@@ -41,6 +41,30 @@ class Terms:
     """Seconds that are needed when the last row is done, such as the encoder's."""
     routes: Routes | None = None
     """To be run again instead of choosing."""
+
+
+@dataclass
+class _Timed:
+    """A target with a clock, which stands still while strips are taken where these are not to `count`."""
+
+    target: Target
+    clock: Callable[[], float]
+    count: bool
+    waited: float = 0.0
+
+    def now(self) -> float:
+        """What the clock shows."""
+        return self.clock() - self.waited
+
+    def room(self, start: int, stop: int) -> Rows:
+        """See `Target.room`."""
+        return self.target.room(start, stop)
+
+    def done(self, strip: Rows) -> None:
+        """See `Target.done`."""
+        began = self.clock()
+        self.target.done(strip)
+        self.waited += 0.0 if self.count else self.clock() - began
 
 
 NOW = Terms()
@@ -82,23 +106,25 @@ class AnyTime:
             return self._replay(terms.routes, source, target, report, began, warn, ahead)
         assert budget is not None
         model = self._prices(budget)
-        began = self._clock() if budget.seconds is None else began  # what is measured is no part of a share
+        timed = _Timed(target, self._clock, count=budget.seconds is not None)
         with held(source) as picture:
+            if budget.seconds is None:  # neither what is measured nor files are part of a share
+                began = self._clock()
             errors = self._table.predict(edge_scores(picture))
             found = ways(picture.height, picture.width, self._halo, errors, model, picture.layers)
             outside = OUTSIDE * 3 * picture.height * picture.width * self._engine.spec.scale**2 * picture.layers
             widest = self._widest(picture.height, picture.width, picture.layers, model) + outside
             meter = Meter(self._engine, model, set(self._warm), self._clock)
             limit = budget.seconds if budget.share is None else budget.share * widest
-            after = terms.after if budget.seconds is not None else 0.0  # files are no part of a share
+            after = terms.after if budget.seconds is not None else 0.0
             until = None if limit is None else began + limit - after
             first = self._first(found, meter, outside, until, widest)
-            predicted = self._clock() - began + first.seconds + after
-            pace = Pace(found, first, meter, until, self._clock)
-            run_plan(meter, pace, picture, target, report, ahead=ahead, warn=warn)
+            predicted = timed.now() - began + first.seconds + after
+            pace = Pace(found, first, meter, until, timed.now)
+            run_plan(meter, pace, picture, timed, report, ahead=ahead, warn=warn)
         self._warm |= meter.warm  # and not while it runs: other pictures may, too
         return Account(
-            budget.words, limit, predicted, self._clock() - began, widest,
+            budget.words, limit, predicted, timed.now() - began, widest,
             limit is not None and predicted > limit and set(pace.routes.shares()) == {0}, pace.routes,
             files=budget.seconds is not None,
         )  # fmt: skip

@@ -28,12 +28,12 @@ def availability() -> list[Availability]:
 
 
 def open_engine(bundle: Bundle, name: str = "auto", options: Options = Options()) -> Engine:  # noqa: B008  # frozen
-    """The engine called `name`, or the first that can run `bundle` here, with it compiled.
+    """The engine called `name`, or the first that can run `bundle` here and has the device asked for, with it compiled.
 
-    Raises `RequestError` for an unknown name or one that does not run models of this form, `EngineMissingError` where
-    none can run, `EngineError` from compiling.
+    Raises `RequestError` for an unknown name or one that does not run models of this form, and for a device that there
+    is not, `EngineMissingError` where none can run, `EngineError` from compiling.
     """
-    problems = []
+    problems, others = [], []
     for candidate in ENGINES if name == "auto" else [name]:
         kind: EngineKind = ENGINES.load(candidate)
         if bundle.form not in kind.forms:
@@ -41,9 +41,14 @@ def open_engine(bundle: Bundle, name: str = "auto", options: Options = Options()
                 raise RequestError(f"{candidate} runs {_listed(kind.forms)}; {bundle.source} is {_WORDS[bundle.form]}")
             continue
         found = kind.available()
-        if not found.problem:
+        if found.problem:
+            problems.append(f"{candidate}: {found.problem}")
+        elif name == "auto" and not _has(found, options.device):
+            others.append(f"{candidate} has {', '.join(device.name for device in found.devices)}")
+        else:
             return kind(bundle, options)
-        problems.append(f"{candidate}: {found.problem}")
+    if others:
+        raise RequestError(f"no engine here has a device {options.device.upper()!r}; {'; '.join([*others, *problems])}")
     where = "no engine can run here: " if bundle.form == "onnx" else f"nothing here can run {_WORDS[bundle.form]}: "
     advice = (
         "; or use an interpolation, which needs none: --model bicubic"
@@ -51,6 +56,12 @@ def open_engine(bundle: Bundle, name: str = "auto", options: Options = Options()
         else ""
     )
     raise EngineMissingError(where * (name == "auto") + "; ".join(problems) + advice)
+
+
+def _has(found: Availability, device: str) -> bool:
+    """Whether an engine has that device: by its name, or by the name of several such as GPU of GPU.0."""
+    asked = device.upper()
+    return asked == "AUTO" or any(d.name == asked or d.name.startswith(asked + ".") for d in found.devices)
 
 
 _WORDS = {"onnx": "an ONNX bundle", "openvino": "OpenVINO IR", "litert": "a LiteRT file", "sophon": "a .bmodel"}

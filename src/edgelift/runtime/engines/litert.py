@@ -39,6 +39,8 @@ __all__ = ["LiteRTEngine"]
 MISSING = "not installed; pip install 'edgelift[litert]'"
 MAX_IDLE = 8
 """Interpreters that are kept for calls to come."""
+UNUSED: tuple[int, ...] = ()
+"""Stands for the shape of an interpreter that has run none."""
 ERRORS = (RuntimeError, ValueError, MemoryError, TypeError, IndexError)
 """What the interpreter raises."""
 TYPES = (np.float32, np.uint8, np.int8, np.int16)
@@ -76,7 +78,7 @@ class LiteRTEngine:
         self._given, self._made = (
             self._end(end) for end in (first.get_input_details()[0], first.get_output_details()[0])
         )
-        self._idle.append(((), first))
+        self._idle.append((UNUSED, first))
         if self._foreign or any(op.kind == "TRANSPOSE_CONV" for op in read_graph(bundle.data).operators):
             self.limits = self._found_limits(tuple(int(side) for side in first.get_input_details()[0]["shape"]))
         if options.samples == "float32" and self._made.dtype != np.float32:
@@ -192,13 +194,12 @@ class LiteRTEngine:
         with self._lock:
             if self._closed:
                 raise EngineError("this engine has been closed")
-            at = next((k for k, (held, _) in enumerate(self._idle) if held == shape), None)
-            found = self._idle.pop(at)[1] if at is not None else None
+            known = [held for held, _ in self._idle]
+            at = next((known.index(wanted) for wanted in (shape, UNUSED) if wanted in known), None)
+            held, found = self._idle.pop(at) if at is not None else (UNUSED, None)
             if found is None and len(self._idle) >= MAX_IDLE:
                 self._idle.pop(0)
-        if found is None:
-            found = self._sized(self._opened(), shape)
-        return found
+        return found if held == shape else self._sized(found or self._opened(), shape)
 
     def run(self, batch: NDArray[Any], variant: int, out: NDArray[Any]) -> None:
         """See `Engine.run`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import tempfile
@@ -30,6 +31,17 @@ PROVIDERS = {
     "DML": "DmlExecutionProvider",
     "COREML": "CoreMLExecutionProvider",
 }
+
+
+@cache
+def _gpus() -> tuple[str, ...]:
+    """Names of NVIDIA's GPUs as the driver gives them; none where it does not."""
+    found = []
+    for file in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        with contextlib.suppress(OSError):
+            lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+            found += [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")]
+    return tuple(dict.fromkeys(found))
 
 
 @cache
@@ -108,7 +120,12 @@ class ONNXRuntimeEngine:
         except (ImportError, OSError) as exc:
             return Availability(cls.name, problem=f"installed, but does not start ({exc})")
         there = set(onnxruntime.get_available_providers())
-        devices = tuple(Device(name, p, ("f32",), "f32") for name, p in PROVIDERS.items() if p in there)
+        titles = {"CUDA": _gpus()}
+        devices = tuple(
+            Device(name, " ".join([*titles.get(name, ()), provider]), ("f32",), "f32")
+            for name, provider in PROVIDERS.items()
+            if provider in there
+        )
         return Availability(cls.name, onnxruntime.__version__, devices)
 
     def _session(self, variant: int) -> Any:
@@ -120,12 +137,18 @@ class ONNXRuntimeEngine:
                 raise EngineError("this engine has been closed")
             if variant not in self._sessions:
                 graph = blocks_model(self._bundle, self._samples, variant).SerializeToString()
+                provider = PROVIDERS[self.device]
                 try:
-                    self._sessions[variant] = onnxruntime.InferenceSession(
-                        graph, self._settings, providers=[PROVIDERS[self.device]]
-                    )
+                    session = onnxruntime.InferenceSession(graph, self._settings, providers=[provider])
                 except _errors() as exc:
                     raise engine_error(f"ONNX Runtime cannot load {self.spec.name}: {exc}", exc) from exc
+                if provider not in session.get_providers():  # it falls back to the CPU and says so in its log only
+                    raise EngineError(
+                        f"ONNX Runtime could not start its {provider}, whose libraries may be missing or of another version; "
+                        "use another device"
+                    )
+                session.disable_fallback()
+                self._sessions[variant] = session
             return self._sessions[variant]
 
     def run(self, batch: NDArray[Any], variant: int, out: NDArray[Any]) -> None:

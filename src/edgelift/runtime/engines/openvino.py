@@ -10,7 +10,6 @@ import importlib.util
 import queue
 import sys
 import threading
-from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, ClassVar
@@ -42,6 +41,7 @@ MISSING = "not installed; pip install 'edgelift[openvino]'"
 OFTEN = 3
 """Runs of one shape after which it is compiled for itself."""
 MAX_STATIC = 8
+"""Shapes that are compiled for themselves. A further one takes the place of one that was not run meanwhile."""
 MAX_POOLS = 12
 """Shapes for which a compiled model keeps memory of their own."""
 HINTS = {"f32": "f32", "bf16": "bf16", "f16": "f16"}
@@ -95,15 +95,19 @@ class _Compiled:
 
     def __init__(self, model: Any, many: bool = False) -> None:
         self.model, self._many = model, many
+        self.used = 0
+        """The engine's run in which it was last asked for."""
         self._pools: dict[tuple[int, ...], queue.SimpleQueue[Any]] = {}
         self._lock = threading.Lock()
 
     def _pool(self, shape: tuple[int, ...]) -> queue.SimpleQueue[Any]:
         with self._lock:
             key = shape if self._many else ()
-            if key not in self._pools and len(self._pools) >= MAX_POOLS:
+            pool = self._pools.pop(key, None)
+            if pool is None and len(self._pools) >= MAX_POOLS:
                 del self._pools[next(iter(self._pools))]
-            return self._pools.setdefault(key, queue.SimpleQueue())
+            self._pools[key] = pool or queue.SimpleQueue()  # the last, since it was used last
+            return self._pools[key]
 
     def run(self, batch: NDArray[Any], out: NDArray[Any]) -> None:
         from openvino import Tensor
@@ -148,7 +152,9 @@ class OpenVINOEngine:
             self._config["INFERENCE_NUM_THREADS"] = str(options.threads)
         self._bundle, self._many_shapes = bundle, options.many_shapes
         self._lock = threading.Lock()
-        self._seen: Counter[tuple[int, ...]] = Counter()
+        self._runs = 0
+        self._seen: dict[tuple[int, ...], tuple[int, int]] = {}
+        """Of shapes without a model of their own: how often they were run, and in which run counting began."""
         self._static: dict[tuple[int, ...], _Compiled] = {}
         self._free: dict[int, _Compiled] = {}
         self._closed = False
@@ -191,16 +197,39 @@ class OpenVINOEngine:
         with self._lock:
             if self._closed:
                 raise EngineError("this engine has been closed")
-            self._seen[key] += 1
+            self._runs += 1
             if key in self._static:
+                self._static[key].used = self._runs
                 return self._static[key]
-            if self._seen[key] <= OFTEN or self._many_shapes:
+            if self._many_shapes or not self._earned(key):
                 if variant not in self._free:
                     self._free[variant] = self._compile(variant, None)
                 return self._free[variant]
-            if len(self._static) == MAX_STATIC:
-                del self._static[next(iter(self._static))]
-            return self._static.setdefault(key, self._compile(variant, shape))
+        compiled = self._compile(variant, shape)  # while other threads run
+        with self._lock:
+            if not self._closed:
+                self._keep(key, compiled)
+        return compiled
+
+    def _earned(self, key: tuple[int, ...]) -> bool:
+        """Whether a shape is to get a model of its own, having come more than `OFTEN` times; counts this time.
+
+        Where there is no place left, none of those must have come since in whose place it would be: counting begins anew then,
+        since shapes that take turns would be compiled for ever.
+        """
+        count, began = self._seen.get(key, (0, self._runs))
+        if count < OFTEN:
+            self._seen[key] = (count + 1, began)
+            return False
+        del self._seen[key]
+        return len(self._static) < MAX_STATIC or min(held.used for held in self._static.values()) < began
+
+    def _keep(self, key: tuple[int, ...], compiled: _Compiled) -> None:
+        """Hold that model, in the place of the one that was not used for longest where there is none left."""
+        if key not in self._static and len(self._static) >= MAX_STATIC:
+            del self._static[min(self._static, key=lambda held: self._static[held].used)]
+        compiled.used = self._runs
+        self._static[key] = compiled
 
     def run(self, batch: NDArray[Any], variant: int, out: NDArray[Any]) -> None:
         """See `Engine.run`."""
