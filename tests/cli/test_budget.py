@@ -76,9 +76,10 @@ def test_too_little_time(edgelift, photo: Path, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     said = edgelift("upscale", photo, "-o", tmp_path / "out.png", "--budget", "0.001ms", "--json", report)
     assert said.code == 11
-    assert "are too little even for interpolation, which was done in" in said.err
+    assert "are too little even for the quickest way, which took" in said.err
     found = json.loads(report.read_text())["pictures"][0]["budget"]
-    assert (found["kept"], found["too_little"], found["shares"]) == (False, True, {"0": 1.0})
+    assert (found["kept"], found["too_little"]) == (False, True)
+    assert set(found["shares"]) <= {"0", "1"}  # by a guess of prices they may take the same
     assert load(tmp_path / "out.png").shape == (180, 280, 3)
 
 
@@ -111,7 +112,7 @@ def test_frames_that_had_too_little_time(edgelift, tmp_path: Path) -> None:
     source = animation(tmp_path / "in.gif")
     said = edgelift("upscale", source, "-o", out, "--budget", "0.001ms", "--json", report)
     assert said.code == 11
-    assert "are too little even for interpolation" in said.err
+    assert "are too little even for the quickest way" in said.err
     row = json.loads(report.read_text())["pictures"][0]
     assert row["budget"]["too_little"]
     assert row["budget"]["real"] < row["seconds"]  # that of one frame

@@ -286,7 +286,7 @@ def _tell_what_was_taken(outcomes: list[Outcome]) -> None:
 
 
 def _tell_of_budgets(outcomes: list[Outcome]) -> int:
-    """Say which budgets were too small even for interpolation; the exit code."""
+    """Say which budgets were too small for any way; the exit code."""
     from edgelift.core.errors import BudgetError
 
     late = 0
@@ -295,8 +295,8 @@ def _tell_of_budgets(outcomes: list[Outcome]) -> int:
         if account is not None and account.too_little:
             late = BudgetError.exit_code
             say(
-                f"edgelift: {outcome.job.source}: {account.limit:.3g} s are too little even for interpolation, which was "
-                f"done in {account.seconds:.3g} s; give more time",
+                f"edgelift: {outcome.job.source}: {account.limit:.3g} s are too little even for the quickest way, which "
+                f"took {account.seconds:.3g} s; give more time",
                 err=True,
             )
     return late

@@ -8,7 +8,7 @@ EdgeliftError                    1
 ├── EngineError                  6   an engine failed while it compiled or ran
 │   ├── EngineMissingError       7   an engine is not installed, or cannot run on this machine
 │   └── EngineMemoryError       10   an engine has too little memory for a window
-├── BudgetError                 11   a time budget is too small even for interpolation
+├── BudgetError                 11   a time budget is too small even for the quickest way
 └── TrainingError                8   a training run cannot start or had to stop
     └── RecipeError              9   a recipe is not valid
 
@@ -82,7 +82,7 @@ class EngineMemoryError(EngineError):
 
 
 class BudgetError(EdgeliftError):
-    """A time budget is too small even for interpolation; what there was no time for was done all the same."""
+    """A time budget is too small even for the quickest way; what there was no time for was done all the same."""
 
     exit_code = 11
 

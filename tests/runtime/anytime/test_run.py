@@ -130,7 +130,7 @@ def test_too_little_is_interpolated_and_said(routed: Made, scene: NDArray[np.uin
     engine, anytime = routed()
     account, _ = spend(anytime, scene, 1e-3)
     assert set(engine.variants) == {0}
-    assert account.cheapest
+    assert account.late
     assert not account.kept
     plain = account.as_plain()
     assert plain["too_little"] is True

@@ -26,16 +26,16 @@ class Account:
     """Real, from the beginning of the budget to the picture's end; see `files`."""
     widest: float | None
     """Predicted seconds of the widest variant on its own best plan; None where routes were replayed."""
-    cheapest: bool
-    """Whether even interpolation alone was not expected to be done in time."""
+    late: bool
+    """Whether even the quickest way was not expected to be done in time."""
     routes: Routes
     files: bool = True
     """Whether reading and writing files counts; it does not where the budget is a share or `auto`."""
 
     @property
     def too_little(self) -> bool:
-        """Whether the limit was missed though all was interpolated."""
-        return self.cheapest and not self.kept
+        """Whether the limit was missed though the quickest way was taken."""
+        return self.late and not self.kept
 
     @property
     def kept(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,8 @@ class Pick:
     """From the first row to the last, the engine's and all around it."""
     error: float
     """Sum of squared errors, relative to the widest variant's."""
+    late: bool = False
+    """Whether it takes too long, as all ways do: it is the quickest."""
 
 
 def _paces(found: Ways, meter: Meter) -> Floats:
@@ -74,14 +76,15 @@ def pick(found: Ways, meter: Meter, outside: float, limit: float) -> Pick:
     many = np.array([len(layout.rows) >= ROWS for layout in found.layouts])
     allowed = np.broadcast_to(many if many.any() else np.arange(len(many)) == len(many) - 1, seconds.shape)
     fits = allowed & (seconds <= limit)
-    allowed = fits if fits.any() else allowed & (seconds == seconds[allowed].min())
+    late = not fits.any()
+    allowed = allowed & (seconds == seconds[allowed].min()) if late else fits
     at = np.lexsort((seconds.ravel(), np.where(allowed, errors, np.inf).ravel()))[0]
     worth, layout = (int(k) for k in np.unravel_index(at, seconds.shape))
     span = found.spans[layout]
     spent = found.solution.spent[:, span] @ _paces(found, meter)
     beside = seconds[worth, layout] - spent[worth].sum()  # new shapes, and what is not the engine's
     chosen = mixed(spent, found.solution.errors[:, span], limit - beside)
-    return _rows(found, layout, chosen, spent, float(beside))
+    return replace(_rows(found, layout, chosen, spent, float(beside)), late=late)
 
 
 def _rows(found: Ways, layout: int, chosen: NDArray[np.int64], spent: Floats, beside: float) -> Pick:

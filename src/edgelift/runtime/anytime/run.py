@@ -125,8 +125,7 @@ class AnyTime:
         self._warm |= meter.warm  # and not while it runs: other pictures may, too
         return Account(
             budget.words, limit, predicted, timed.now() - began, widest,
-            limit is not None and predicted > limit and set(pace.routes.shares()) == {0}, pace.routes,
-            files=budget.seconds is not None,
+            first.late, pace.routes, files=budget.seconds is not None,
         )  # fmt: skip
 
     def _first(self, found: Ways, meter: Meter, outside: float, until: float | None, widest: float) -> Pick:
