@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,17 @@ def test_results_below_the_input_are_not_inputs(edgelift, folder: Path) -> None:
         said = edgelift("degrade", folder, "-o", folder / "out", *words)
         assert (said.code, said.err) == (0, "")
     assert sorted(path.name for path in (folder / "out").rglob("*.png")) == ["a.png", "b.png"]
+
+
+def test_a_folder_whose_name_is_not_text(edgelift, folder: Path, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"\xe9")
+    try:
+        folder.rename(odd)
+    except OSError:
+        pytest.skip("the file system takes UTF-8 only")
+    assert edgelift("degrade", odd / "a.png", "-o", tmp_path / "out").code == 0
+    facts = json.loads((tmp_path / "out" / "a.json").read_text(encoding="ascii"))
+    assert facts["input"] == str(odd / "a.png")
 
 
 def test_nothing_is_replaced_unasked_and_a_source_never(edgelift, folder: Path, tmp_path: Path) -> None:
