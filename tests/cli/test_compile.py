@@ -110,6 +110,11 @@ def test_parity_compares_and_draws(edgelift: Any, eight: Path, plain_bundle: Pat
         (("compile", "absent", "--target", "onnx", "-o", "x.onnx"), 2, "no model is called 'absent'"),
         (("parity", "MODEL", "abpn-x3"), 2, "compare models of one scale"),
         (("parity", "MODEL", "MODEL", "--pictures", "EMPTY"), 3, "no pictures in this folder"),
+        (
+            ("parity", "MODEL", "MODEL", "--pictures", "EMPTY", "--maps", "EMPTY"),
+            4,
+            "maps there would replace the pictures",
+        ),
     ],
 )
 def test_bad_requests(

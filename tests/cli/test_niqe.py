@@ -106,6 +106,12 @@ def test_fit(edgelift, tmp_path: Path) -> None:
     assert again.code == 3
     assert "bad.png" in again.err
     assert (tmp_path / "two.npz").read_bytes() == (tmp_path / "mine.npz").read_bytes()
+    (tmp_path / "two.npz").write_text("words")
+    taken = edgelift("niqe", "--fit", good, "-o", tmp_path / "two.npz", "--name", "mine")
+    assert taken.code == 4
+    assert (tmp_path / "two.npz").read_text() == "words"
+    assert edgelift("niqe", "--fit", good, "-o", tmp_path / "two.npz", "--name", "mine", "--overwrite").code == 3
+    assert (tmp_path / "two.npz").read_bytes() == (tmp_path / "mine.npz").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -115,6 +121,7 @@ def test_fit(edgelift, tmp_path: Path) -> None:
         (["--fit", "in"], 2, "-o"),
         (["in", "-o", "x.npz"], 2, "--fit"),
         (["in", "--name", "x"], 2, "--fit"),
+        (["in", "--overwrite"], 2, "--fit"),
         (["--fit", "in", "-o", "x.mat"], 2, ".npz"),
         (["--fit", "in", "-o", "nowhere/x.npz"], 4, "does not exist"),
         (["--fit", "in", "-o", "x.npz"], 2, "more than 36"),

@@ -98,6 +98,19 @@ def test_a_page(edgelift: Any, tmp_path: Path) -> None:
     assert "Where the time of abpn-x2 goes" in (tmp_path / "p.html").read_text()
 
 
+def test_only_an_earlier_report_is_replaced(edgelift: Any, tmp_path: Path) -> None:
+    page, profile, own = tmp_path / "p.html", tmp_path / "p.json", tmp_path / "own.onnx"
+    own.write_bytes(bundled()[MODEL].read_bytes())
+    for _ in range(2):
+        assert edgelift("profile", own, *QUICK, "--only", "prices", "--html", page, "-o", profile).code == 0
+    for option, place in (("-o", own), ("-o", page), ("--html", own), ("--html", profile)):
+        before = place.read_bytes()
+        said = edgelift("profile", own, *QUICK, "--only", "prices", option, place)
+        assert (said.code, said.out) == (4, "")
+        assert "is the file being read" in said.err if place == own else "exists already, and is no earlier" in said.err
+        assert place.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("words", "code", "expected"),
     [

@@ -114,6 +114,12 @@ def test_a_page(edgelift, folder: Path, tmp_path: Path) -> None:
     for words in ("bicubic", "lanczos", "runtime avg (s)", "a.png", "NIQE model", "bad&lt;i&gt;.png"):
         assert words in text
     assert "bad<i>" not in text
+    assert edgelift("score", folder, "-m", "bicubic", "--html", page).code == 3
+    before = (folder / "a.png").read_bytes()
+    said = edgelift("score", folder, "-m", "bicubic", "--html", folder / "a.png")
+    assert (said.code, said.out) == (4, "")
+    assert "exists already, and is no earlier page" in said.err
+    assert (folder / "a.png").read_bytes() == before
 
 
 def test_networks_and_their_tiles(edgelift, folder: Path) -> None:

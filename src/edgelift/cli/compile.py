@@ -117,7 +117,7 @@ def parity(
     from edgelift.io.compiled import read_model
 
     one, other = (read_model(find_bundle(name)) for name in (model, parent))
-    see = Maps(maps) if maps is not None else None
+    see = Maps(maps, pictures=pictures) if maps is not None else None
     tiles = proofs(pictures, other.spec, PROOFS)
     found = measured(one, other, tiles, pictures.name if pictures else "drawn", see=see)
     if json_:

@@ -79,7 +79,7 @@ def profile(
     """
     from edgelift.core.errors import RequestError
 
-    _require_folders(page, output)
+    _check_places(page, output, *model, picture)
     if merge:
         if output is not None:
             raise RequestError("--merge reads profiles; print it with --json, or write a report with --html FILE")
@@ -134,13 +134,14 @@ def _on_phone(path: Path, phone: Phone, as_json: bool, output: Path | None) -> i
     return 0
 
 
-def _require_folders(*paths: Path | None) -> None:
+def _check_places(page: Path | None, output: Path | None, *inputs: str | Path | None) -> None:
     """Raise `OutputError` now where what is going to be measured could not be written."""
-    from edgelift.core.errors import OutputError
+    from edgelift.evaluate.reports import require_report_place
 
-    for path in paths:
-        if path is not None and not path.parent.is_dir():
-            raise OutputError(f"{path}: the folder {path.parent} does not exist; create it first")
+    if page is not None:
+        require_report_place(page, "page", *inputs)
+    if output is not None:
+        require_report_place(output, "profile", *inputs)
 
 
 def _sides(text: str) -> tuple[int, int]:

@@ -84,12 +84,12 @@ def score(
     Interpolations take part without an engine.
     """
     from edgelift.evaluate.niqe_model import load_model
+    from edgelift.evaluate.reports import require_report_place
     from edgelift.evaluate.score_table import document
     from edgelift.evaluate.score_table import page as page_of
-    from edgelift.io.places import require_place
 
     if page is not None:
-        require_place(page)
+        require_report_place(page, "page", *(models or []), model_file, report)
     niqe_model = load_model(model_file)
     if report is not None:
         _refuse_options(models, filters, jobs, tiles, merges, scale)

@@ -24,7 +24,7 @@ from edgelift.core.image import Picture
 from edgelift.evaluate.files import write_whole
 from edgelift.evaluate.niqe_features import BLOCK, FEATURES, WINDOW, Blocks, blocks_of, luma_levels
 from edgelift.evaluate.niqe_mat import is_mat, read_mat
-from edgelift.io.places import require_place
+from edgelift.io.places import require_free, require_place
 
 __all__ = [
     "SHARP",
@@ -181,22 +181,23 @@ def _text(array: NDArray[Any] | None) -> str:
     return "".join(c if c.isprintable() else " " for c in text[:MAX_TEXT])
 
 
-def save_model(model: NiqeModel, path: Path) -> None:
+def save_model(model: NiqeModel, path: Path, *, overwrite: bool = False) -> None:
     """Write `model` as `.npz`, which appears complete or not at all. The same model gives the same bytes.
 
-    Raises `RequestError` for another extension and `OutputError` where it cannot be written.
+    Raises `RequestError` for another extension and `OutputError` where it cannot be written, or exists.
     """
-    check_place(path)
+    check_place(path, overwrite)
     file = io.BytesIO()
     _write_npz(file, model)
     write_whole(path, file.getvalue())
 
 
-def check_place(path: Path) -> None:
+def check_place(path: Path, overwrite: bool = False) -> None:
     """Raise what `save_model` would raise for that name, before any work is done."""
     if path.suffix.lower() != ".npz":
         raise RequestError(f"{path}: a NIQE model is written as .npz; give it that extension")
     require_place(path)
+    require_free(path, overwrite)
 
 
 def _write_npz(file: IO[bytes], model: NiqeModel) -> None:
