@@ -156,6 +156,8 @@ def test_files_of_other_tools_run_and_are_imported(
         assert said.code == 2
         assert "ours runs windows of 20×24 only, not of 10×10; leave the tile out" in said.err
         assert not (tmp_path / "x.png").exists()
+        said = edgelift("parity", ours, path, "--json")
+        assert json.loads(said.out)["parity"]["tile"] == [20, 24]
 
 
 @WITH_LITERT

@@ -14,7 +14,7 @@ import onnx
 
 from edgelift.core.errors import BundleError, EngineMissingError, RequestError
 from edgelift.core.spec import ModelSpec
-from edgelift.forge.gate import Parity, measured, size_of
+from edgelift.forge.gate import Parity, See, measured, size_of, window_of
 from edgelift.forge.tiles import Proof, calibration_tiles, proofs
 from edgelift.io.activations import activation_bytes
 from edgelift.io.blocks import core_model, with_core
@@ -30,12 +30,12 @@ from edgelift.shrink.relu_only import conv_macs, relu_only
 from edgelift.targets.base import PRECISIONS, Source, Target, load_target
 from edgelift.targets.portability import Finding, check, check_kinds
 
-__all__ = ["Order", "checked", "compile_bundle", "converted", "one_network", "write_files"]
+__all__ = ["Order", "checked", "compared", "compile_bundle", "converted", "one_network", "write_files"]
 
 PROOFS = 20
 """Pictures of a folder that are compared."""
 STATIC_PIXELS = 1 << 15
-"""Pixels that are compared at most where windows are of fixed sizes: a simulator needs a minute for so many."""
+"""Pixels that are compared where windows are of fixed sizes, at most or in one: a simulator needs a minute for so many."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,24 @@ def _proofs(order: Order, spec: ModelSpec, target: type[Target]) -> list[Proof]:
     if not target.static:
         return proofs(order.pictures, spec, PROOFS)
     size = min(_sizes(order, spec), key=math.prod)
-    return proofs(order.pictures, spec, max(1, min(PROOFS, STATIC_PIXELS // math.prod(size))), size)
+    return proofs(order.pictures, spec, _few(size), size)
+
+
+def _few(size: tuple[int, int]) -> int:
+    """How many windows of that size are simulated."""
+    return max(1, min(PROOFS, STATIC_PIXELS // math.prod(size)))
+
+
+def compared(one: Bundle, other: Bundle, pictures: Path | None, see: See | None = None) -> Parity:
+    """`one` beside `other` on `PROOFS` pictures of a folder, or on drawn scenes; in the smallest window that both run, where one
+    of them runs only some.
+
+    Raises `RequestError` where the two do not enlarge alike or run no window in common, and as `proofs`.
+    """
+    size = window_of(one, other)
+    few = size is not None and "sophon" in (one.form, other.form)
+    tiles = proofs(pictures, other.spec, _few(size) if few and size is not None else PROOFS, size)
+    return measured(one, other, tiles, pictures.name if pictures else "drawn", see=see)
 
 
 def _sizes(order: Order, spec: ModelSpec) -> tuple[tuple[int, int], ...]:
