@@ -199,6 +199,7 @@ def test_what_was_lost_earlier_counts(plain: Bundle) -> None:
         ({"parity": {"loss": 0.05, "lost_before": 0.02}}, 0.07),
         ({"parity": {"loss": -0.05, "lost_before": None}}, 0.0),
         ({"parity": {"loss": math.nan}}, 0.0),
+        ({"parity": {"loss": 10**400}}, 0.0),
         ({"parity": "none"}, 0.0),
     ):
         stated = replace(plain, spec=replace(plain.spec, quality=quality))

@@ -33,6 +33,8 @@ LEAST_DB = {"float": 60.0, "fp16": 50.0, "bf16": 45.0}
 half of a level in a sample here and there."""
 MOST_LOSS = {"int8": 0.15, "int16x8": 0.15}
 """Most decibels that may be lost against the truth."""
+MOST_STATED = 1000
+"""Decibels; what states more, or no number, is passed over."""
 ROUNDS = 9
 """Timed runs of each, in turn."""
 
@@ -182,7 +184,7 @@ def _lost(spec: ModelSpec) -> float:
     """What a model that was made from another states to have lost on the way, its parents' losses included."""
     stated = spec.quality.get("parity")
     losses = [stated.get(key) for key in ("loss", "lost_before")] if isinstance(stated, dict) else []
-    return sum(max(0.0, one) for one in losses if isinstance(one, int | float) and math.isfinite(one))
+    return sum(max(0.0, one) for one in losses if isinstance(one, int | float) and abs(one) < MOST_STATED)
 
 
 def _open(bundle: Bundle) -> Engine:
