@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,14 @@ def test_json_and_another_model(edgelift, folder: Path, tmp_path: Path) -> None:
     ]  # fmt: skip
     assert (found["measured"], found["not_defined"], found["failed"]) == (1, 0, 0)
     assert found["mean"] == found["pictures"][0]["niqe"]
+
+
+def test_names_that_are_no_text_are_in_json_too(edgelift, folder: Path) -> None:
+    name = os.fsdecode(b"\xff.png")
+    save(folder / "c.png", grain(200, 200)).rename(folder / name)
+    said = edgelift("niqe", folder, "--json")
+    said.out.encode()
+    assert str(folder / name) in [picture["input"] for picture in json.loads(said.out)["pictures"]]
 
 
 def test_a_picture_without_niqe_is_no_failure(edgelift, folder: Path) -> None:

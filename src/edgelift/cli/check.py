@@ -83,7 +83,7 @@ def _check(bundle: Bundle, names: list[str], asked: bool, variant: str | None, j
         if not json_:
             typer.echo("\n".join([head, *lines]))
     if json_:
-        typer.echo(json.dumps({"model": bundle.spec.name, "accelerators": rows}, ensure_ascii=False))
+        typer.echo(json.dumps({"model": bundle.spec.name, "accelerators": rows}))
 
 
 def _line(each: Finding) -> str:
@@ -107,7 +107,7 @@ def _rewrite(bundle: Bundle, names: list[str], output: Path, variant: str | None
             "file": str(output), "rewrites": {rewrite.name: count for rewrite, count in made.done.items()},
             "core_difference": made.core_difference, "byte_difference": made.byte_difference, "differing": made.differing,
         }  # fmt: skip
-        typer.echo(json.dumps(facts, ensure_ascii=False))
+        typer.echo(json.dumps(facts))
         return
     for rewrite, count in made.done.items():
         typer.echo(f"{count} × {rewrite.name}: {rewrite.what}")

@@ -118,7 +118,7 @@ def parity(
     see = Maps(maps, pictures=pictures) if maps is not None else None
     found = compared(one, other, pictures, see)
     if json_:
-        typer.echo(json.dumps(found.document(), ensure_ascii=False))
+        typer.echo(json.dumps(found.document()))
         return
     for line in _lines(Path(model), found):
         typer.echo(line)

@@ -98,7 +98,7 @@ def _measure(files: list[Path], model_file: Path | None, as_json: bool) -> int:
             if rows[-1].error is not None:
                 _say(rows[-1].error)
     if as_json:
-        typer.echo(json.dumps(_facts(rows, model), ensure_ascii=False))
+        typer.echo(json.dumps(_facts(rows, model)))
     else:
         _print(rows, model)
     failed = [row.error for row in rows if row.error is not None and row.defined]
@@ -206,7 +206,7 @@ def _fit(inputs: list[Path], files: list[Path], output: Path, name: str, as_json
     save_model(model, output, overwrite=overwrite)
     facts = {"niqe_model": model.name, "provenance": model.provenance, "pictures": used, "blocks": sum(taken)}
     typer.echo(
-        json.dumps({**facts, "failed": len(errors), "output": str(output)}, ensure_ascii=False)
+        json.dumps({**facts, "failed": len(errors), "output": str(output)})
         if as_json
         else f"{output}: {model.name}, {model.provenance}"
     )

@@ -114,7 +114,7 @@ def _on_phone(path: Path, phone: Phone, as_json: bool, output: Path | None) -> i
     if not path.is_file():
         raise RequestError(f"{path}: there is no such file; phones run .tflite files: edgelift compile --target litert")
     found = time_on_phone(path, phone)
-    text = json.dumps(found.plain(), ensure_ascii=False, indent=1)
+    text = json.dumps(found.plain(), indent=1)
     if output is not None:
         write_whole(output, (text + "\n").encode())
     if as_json:
@@ -196,7 +196,7 @@ def _show(found: Profile, as_json: bool, page: Path | None, output: Path | None)
     from edgelift.evaluate.profile.page import profile_page
     from edgelift.evaluate.profile.tables import tables_of
 
-    text = json.dumps(found.plain(), ensure_ascii=False, indent=1)
+    text = json.dumps(found.plain(), indent=1)
     if as_json:
         typer.echo(text)
     else:
@@ -221,7 +221,7 @@ def _merge(paths: list[Path], as_json: bool, page: Path | None) -> int:
 
     found = merge(paths)
     if as_json:
-        typer.echo(json.dumps(_comparison(found), ensure_ascii=False, indent=1))
+        typer.echo(json.dumps(_comparison(found), indent=1))
     else:
         words, tables = compare(found)
         for line in words:

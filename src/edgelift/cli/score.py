@@ -99,7 +99,7 @@ def score(
         common = {"engine": engine, "device": device, "precision": precision, "threads": threads}
         found = _of_grid(folder, grid, scale, common, niqe_model, repeat)
     if as_json:
-        typer.echo(json.dumps(document(found), ensure_ascii=False))
+        typer.echo(json.dumps(document(found)))
     else:
         _print(found)
     if page is not None:

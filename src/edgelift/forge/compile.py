@@ -14,6 +14,7 @@ import onnx
 
 from edgelift.core.errors import BundleError, EngineMissingError, RequestError
 from edgelift.core.spec import ModelSpec
+from edgelift.evaluate.words import visible
 from edgelift.forge.gate import Parity, See, measured, size_of, window_of
 from edgelift.forge.tiles import Proof, calibration_tiles, proofs
 from edgelift.io.activations import activation_bytes
@@ -89,7 +90,7 @@ def compile_bundle(
     tiles = _proofs(order, parent.spec, target)
     source = _prepared(parent, order, target, report)
     first = parse_compiled(target.compile(source), str(path))
-    parity = measured(first, parent, tiles, str(order.pictures.name) if order.pictures else "drawn")
+    parity = measured(first, parent, tiles, _called(order.pictures))
     if not force:
         parity.demand()
     source = replace(source, spec=replace(source.spec, quality={"parity": parity.facts()}))
@@ -121,7 +122,12 @@ def compared(one: Bundle, other: Bundle, pictures: Path | None, see: See | None 
     size = window_of(one, other)
     few = size is not None and "sophon" in (one.form, other.form)
     tiles = proofs(pictures, other.spec, _few(size) if few and size is not None else PROOFS, size)
-    return measured(one, other, tiles, pictures.name if pictures else "drawn", see=see)
+    return measured(one, other, tiles, _called(pictures), see=see)
+
+
+def _called(pictures: Path | None) -> str:
+    """What files say of where tiles are from: a name that any JSON can hold."""
+    return visible(pictures.name) if pictures else "drawn"
 
 
 def _sizes(order: Order, spec: ModelSpec) -> tuple[tuple[int, int], ...]:
@@ -255,7 +261,7 @@ def _on_whole_numbers(
 
     made = calibrate.calibrated(core, tiles, bits, open_exact, symmetric=order.symmetric, report=told)
     facts = {
-        "bits": bits, "symmetric": order.symmetric, "tiles": len(tiles), "pictures": order.calibration.resolve().name,
+        "bits": bits, "symmetric": order.symmetric, "tiles": len(tiles), "pictures": visible(order.calibration.resolve().name),
         "added_macs": added, "method": made.trial.method, "equalised": made.trial.strength,
         "psnr_to_float": round(made.trial.decibels, 2),
         "tried": {f"{t.method}, {t.strength:g}": round(t.decibels, 2) for t in made.trials},
@@ -285,7 +291,7 @@ def _places(path: Path, target: type[Target], overwrite: bool, source: str) -> d
 
 
 def _json(parity: Parity) -> bytes:
-    return (json.dumps(parity.document(), indent=2, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(parity.document(), indent=2) + "\n").encode()
 
 
 def write_files(files: dict[Path, bytes]) -> None:

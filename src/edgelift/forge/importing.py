@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from edgelift.core.errors import BundleError, EdgeliftError, EngineMissingError, RequestError
+from edgelift.evaluate.words import visible
 from edgelift.forge import spandrel
 from edgelift.forge.bundles import bundle_checkpoint, bundle_network
 from edgelift.forge.wrapping import import_graph
@@ -154,4 +155,4 @@ def _origin(path: Path, form: str) -> dict[str, str]:
     """What the card says of the file: nothing of the machine that it lay on."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"file": path.name, "sha256": digest, "form": form}
+    return {"file": visible(path.name), "sha256": digest, "form": form}
