@@ -245,6 +245,8 @@ def test_check_rewrites(edgelift: Any, plain_bundle: Path, tmp_path: Path) -> No
     [
         (("--rewrite",), 2, "--rewrite and -o FILE.onnx belong together"),
         (("-o", "x.onnx"), 2, "--rewrite and -o FILE.onnx belong together"),
+        (("--overwrite",), 2, "--overwrite replaces what --rewrite writes"),
+        (("--rewrite", "-o", "x.onnx", "--resize-conv", "--json"), 2, "leave --target and --json out"),
         (("--target", "onnx-coreml", "--rewrite", "-o", "x.onnx"), 2, "no exact rewrite helps on onnx-coreml"),
         (("--target", "onnx-nnapi", "--rewrite", "-o", "x.tflite"), 2, "x.tflite: a bundle's name ends in .onnx"),
         (

@@ -127,6 +127,8 @@ def test_only_an_earlier_report_is_replaced(edgelift: Any, tmp_path: Path) -> No
         ((MODEL, "--html", "/absent/p.html"), 4, "the folder /absent does not exist"),
         (("--merge", "absent.json"), 3, "absent.json: cannot be read"),
         (("--merge", "absent.json", "-o", "x.json"), 2, "--merge reads profiles"),
+        (("--merge", "a.json", "--size", "9x9", "--rounds", "2"), 2, "what was measured; leave --size, --rounds out"),
+        (("a.tflite", "--device", "adb", "--channels", "8"), 2, "the whole file is timed; leave --channels out"),
     ],
 )
 def test_bad_requests(edgelift: Any, words: tuple[str, ...], code: int, expected: str) -> None:

@@ -178,6 +178,8 @@ def test_a_combination_that_cannot_run_does_not_stop_the_rest(edgelift, folder: 
         (["in", "--report", "in/a.png"], 3, "not JSON"),
         (["in", "--report", "none.json", "-m", "bicubic"], 2, "leave"),
         (["in", "--report", "none.json", "--merge", "crop"], 2, "leave"),
+        (["in", "--report", "none.json", "--engine", "nonsense"], 2, "leave"),
+        (["in", "--report", "none.json", "--repeat", "2"], 2, "leave"),
         (["in", "-m", "bicubic", "--niqe-model", "none.npz"], 3, "cannot be read"),
     ],
 )

@@ -315,6 +315,9 @@ def test_tiles_are_spread_over_a_folder_and_its_folders(calibration: Path, plain
     ("order", "says"),
     [
         (Order(precision="int8"), "int8 needs pictures that ranges are taken from"),
+        (Order(calibration=Path(), symmetric=True), "--calibration, --symmetric: how ranges .* plain stays float"),
+        (Order(precision="fp16", relu_only=True, count=3), "--relu-only, --count: how ranges .* fp16 has none"),
+        (Order(precision="int8", calibration=Path(), count=3), "at least 8 pictures are needed .* a count of 3"),
         (Order("openvino", "int16x8"), "openvino has no int16x8; it has float, fp16, int8"),
         (Order("toaster"), "no target is called 'toaster'"),
     ],

@@ -52,7 +52,13 @@ def check(
         raise RequestError("--rewrite and -o FILE.onnx belong together: say both, or neither")
     if resize_conv and not rewrite:
         raise RequestError("--resize-conv is a way to rewrite; say --rewrite -o FILE.onnx with it")
+    if resize_conv and (target or json_):
+        raise RequestError("--resize-conv is for all targets and prints no JSON; leave --target and --json out")
+    if overwrite and not rewrite:
+        raise RequestError("--overwrite replaces what --rewrite writes; say --rewrite -o FILE.onnx with it")
     bundle, names = read_model(find_bundle(model)), named(target or ())
+    if variant is not None and bundle.form != "onnx":
+        raise RequestError(f"{model}: a compiled file has one network; leave --variant out")
     if resize_conv and output is not None:
         _approximate(bundle, output, variant, overwrite)
     elif rewrite and output is not None:

@@ -92,7 +92,8 @@ def score(
         require_report_place(page, "page", *(models or []), model_file, report)
     niqe_model = load_model(model_file)
     if report is not None:
-        _refuse_options(models, filters, jobs, tiles, merges, scale)
+        given = (engine != "auto", device != "auto", precision != "auto", threads, repeat != 1)
+        _refuse_options(models, filters, jobs, tiles, merges, scale, *(value or None for value in given))
         found = _of_report(folder, report, niqe_model)
     else:
         grid = _Grid(models or [""], filters or ["none"], jobs or [1], tiles or ["auto"], merges or ["crop"])
@@ -112,7 +113,8 @@ def _refuse_options(*given: object) -> None:
 
     if any(value is not None for value in given):
         raise RequestError(
-            "--report scores a run that is over; leave --model, --filter, --jobs, --tile, --merge and --scale out"
+            "--report scores a run that is over; leave --model, --filter, --jobs, --tile, --merge, --scale, --engine, --device, "
+            "--precision, --threads and --repeat out"
         )
 
 

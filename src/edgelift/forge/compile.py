@@ -13,6 +13,7 @@ from typing import Any
 import onnx
 
 from edgelift.core.errors import BundleError, EngineMissingError, RequestError
+from edgelift.core.grids import BITS
 from edgelift.core.spec import ModelSpec
 from edgelift.evaluate.words import visible
 from edgelift.forge.gate import Parity, See, measured, size_of, window_of
@@ -87,6 +88,7 @@ def compile_bundle(
     target = load_target(order.target)
     places = _places(path, target, overwrite, bundle.source)
     parent = one_network(bundle, order.variant)
+    _refuse_ranges(order, parent.spec)
     tiles = _proofs(order, parent.spec, target)
     source = _prepared(parent, order, target, report)
     first = parse_compiled(target.compile(source), str(path))
@@ -218,6 +220,18 @@ def _in_precision(parent: Bundle, order: Order, target: type[Target], report: Re
     else:
         core, facts = _on_whole_numbers(parent, wanted, order, report)
     return _bundle(_child(parent, f"{spec.name}-{wanted}", facts), with_core(parent, core), parent.source)
+
+
+def _refuse_ranges(order: Order, spec: ModelSpec) -> None:
+    """Raise `RequestError` where `order` says how ranges are taken and none are."""
+    given = {"--calibration": order.calibration, "--symmetric": order.symmetric, "--relu-only": order.relu_only,
+             "--count": order.count != Order.count}  # fmt: skip
+    wanted = order.precision or spec.bits
+    if wanted in BITS and wanted != spec.bits:
+        return
+    if named := [name for name, value in given.items() if value]:
+        why = f"{spec.name} stays {wanted}" if wanted == spec.bits else f"{wanted} has none"
+        raise RequestError(f"{', '.join(named)}: how ranges of whole numbers are taken, and {why}; leave them out")
 
 
 def _child(parent: Bundle, name: str, facts: dict[str, Any]) -> ModelSpec:

@@ -106,7 +106,11 @@ def import_checkpoint(
     """
     content = read_tensors(path)
     if isinstance(content, dict) and {"weights", "state", "step"} == set(content):  # of a run of our own
-        return bundle_checkpoint(Checkpoint.load(path), output, licence=licence, overwrite=overwrite)
+        checkpoint = Checkpoint.load(path)
+        own = checkpoint.meta["recipe"]["network"].get("scale")
+        if scale not in (None, own):
+            raise RequestError(f"{path}: it enlarges ×{own}, not ×{scale}: it is of a run of edgelift")
+        return bundle_checkpoint(checkpoint, output, licence=licence, overwrite=overwrite)
     try:
         state = tensors_of(content)
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgelift.core.errors import InputError
+from edgelift.core.errors import InputError, RequestError
 from edgelift.core.image import round_to
 from edgelift.core.resize import resize
 from edgelift.core.spec import ModelSpec
@@ -41,8 +41,10 @@ def calibration_tiles(folder: Path, spec: ModelSpec, count: int) -> NDArray[np.f
     """The middles of up to `count` sharp pictures, evenly spread over `folder` with all folders inside it, reduced by the
     scale: N × 3 × TILE × TILE, 0 … 255.
 
-    Raises `InputError` where fewer than `LEAST_TILES` are large enough.
+    Raises `InputError` where fewer than `LEAST_TILES` are large enough, and `RequestError` for such a `count`.
     """
+    if count < LEAST_TILES:
+        raise RequestError(f"at least {LEAST_TILES} pictures are needed to calibrate on, got a count of {count}")
     if not folder.is_dir():
         raise InputError(f"{folder}: is no folder; name one with pictures to calibrate on")
     found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
