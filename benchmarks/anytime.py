@@ -143,9 +143,7 @@ def curve(name: str, scale: int, pictures: list[tuple[str, np.ndarray, np.ndarra
                 if turn >= 4:
                     seconds[budget].append(taken)
                     if upscaler.account.limit is not None:
-                        kept.append(
-                            (upscaler.account.seconds / upscaler.account.limit, float(upscaler.account.late))
-                        )
+                        kept.append((upscaler.account.seconds / upscaler.account.limit, float(upscaler.account.late)))
         full = widest.spec.macs * low.shape[0] * low.shape[1]  # type: ignore[union-attr]  # a network
         best = statistics.median(seconds["widest"])
         for row, picture in results.items():

@@ -110,6 +110,11 @@ def test_parity_compares_and_draws(edgelift: Any, eight: Path, plain_bundle: Pat
         (("compile", "absent", "--target", "onnx", "-o", "x.onnx"), 2, "no model is called 'absent'"),
         (("parity", "MODEL", "abpn-x3"), 2, "compare models of one scale"),
         (("parity", "MODEL", "MODEL", "--pictures", "EMPTY"), 3, "no pictures in this folder"),
+        (
+            ("parity", "MODEL", "MODEL", "--pictures", "EMPTY", "--maps", "EMPTY"),
+            4,
+            "maps there would replace the pictures",
+        ),
     ],
 )
 def test_bad_requests(
@@ -151,6 +156,8 @@ def test_files_of_other_tools_run_and_are_imported(
         assert said.code == 2
         assert "ours runs windows of 20×24 only, not of 10×10; leave the tile out" in said.err
         assert not (tmp_path / "x.png").exists()
+        said = edgelift("parity", ours, path, "--json")
+        assert json.loads(said.out)["parity"]["tile"] == [20, 24]
 
 
 @WITH_LITERT
@@ -238,6 +245,8 @@ def test_check_rewrites(edgelift: Any, plain_bundle: Path, tmp_path: Path) -> No
     [
         (("--rewrite",), 2, "--rewrite and -o FILE.onnx belong together"),
         (("-o", "x.onnx"), 2, "--rewrite and -o FILE.onnx belong together"),
+        (("--overwrite",), 2, "--overwrite replaces what --rewrite writes"),
+        (("--rewrite", "-o", "x.onnx", "--resize-conv", "--json"), 2, "leave --target and --json out"),
         (("--target", "onnx-coreml", "--rewrite", "-o", "x.onnx"), 2, "no exact rewrite helps on onnx-coreml"),
         (("--target", "onnx-nnapi", "--rewrite", "-o", "x.tflite"), 2, "x.tflite: a bundle's name ends in .onnx"),
         (

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgelift.evaluate.sheet import shown
 from edgelift.runtime import upscaler
 from edgelift.runtime.engines.fake import FakeEngine
 
@@ -122,6 +123,14 @@ def test_a_sheet_shows_every_form(edgelift: Edgelift, folder: Path, tmp_path: Pa
         before = path.read_bytes()
         assert edgelift(*words, "-o", path, "--hr", tmp_path / "hr", "--overwrite").code == 4
         assert path.read_bytes() == before
+
+
+def test_captions_of_grey_pictures_are_of_their_one_channel() -> None:
+    rng = np.random.default_rng(0)
+    truth, near = (rng.integers(0, 256, (64, 64, 1), np.uint8).repeat(3, axis=2) for _ in range(2))
+    made = shown("a", truth[::2, ::2], {"near": near}, truth, 1, grey=True)
+    error = np.mean((truth[2:-2, 2:-2, 0].astype(float) - near[2:-2, 2:-2, 0]) ** 2)
+    assert f"near {10 * np.log10(255**2 / error):.2f} dB" in made.forms
 
 
 def test_sheets_of_bad_input(edgelift: Edgelift, folder: Path, tmp_path: Path) -> None:

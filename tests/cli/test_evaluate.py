@@ -73,6 +73,34 @@ def test_report_plot_and_results(edgelift, references: Path, tmp_path: Path) -> 
     assert sorted(p.name for p in tmp_path.iterdir()) == ["hr", "out", "p.svg", "r.html"]
 
 
+@pytest.mark.parametrize("suffix", ["svg", "png"])
+def test_only_an_earlier_report_is_replaced(edgelift, references: Path, tmp_path: Path, suffix: str) -> None:
+    pytest.importorskip("matplotlib")
+    html, plot = tmp_path / "r.html", tmp_path / f"p.{suffix}"
+    words = ("evaluate", "bicubic", "--hr", references, "-s", 3, "--rounds", 1, "--no-niqe")
+    for _ in range(2):
+        assert edgelift(*words, "--html", html, "--plot", plot).code == 0
+    before = (references / "one.png").read_bytes()
+    for option in ("--html", "--plot"):
+        said = edgelift(*words, option, references / "one.png")
+        assert (said.code, said.out) == (4, "")
+        assert "one.png: exists already, and is no earlier" in said.err
+        assert (references / "one.png").read_bytes() == before
+
+
+def test_results_never_replace_the_pictures(edgelift, references: Path, tmp_path: Path) -> None:
+    small = tmp_path / "sets" / "bicubic"
+    assert edgelift("upscale", references, "-m", "bicubic", "--scale", 1 / 3, "-o", small).code == 0
+    partners = {path: path.read_bytes() for path in small.iterdir()}
+    for path in partners:
+        path.rename(path.with_name(f"{path.stem.partition('_')[0]}_x3.png"))
+    partners = {path: path.read_bytes() for path in small.iterdir()}
+    said = edgelift("evaluate", "bicubic", "--hr", references, "--lr", small, "-s", 3, "--save", tmp_path / "sets")
+    assert said.code == 4
+    assert "is a picture being read" in said.err
+    assert {path: path.read_bytes() for path in small.iterdir()} == partners
+
+
 def test_what_is_bad_is_named_and_the_rest_is_measured(edgelift, references: Path, tmp_path: Path) -> None:
     (references / "bad.png").write_bytes(b"no picture")
     model = tmp_path / "bad.onnx"

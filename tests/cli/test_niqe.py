@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,14 @@ def test_json_and_another_model(edgelift, folder: Path, tmp_path: Path) -> None:
     assert found["mean"] == found["pictures"][0]["niqe"]
 
 
+def test_names_that_are_no_text_are_in_json_too(edgelift, folder: Path) -> None:
+    name = os.fsdecode(b"\xff.png")
+    save(folder / "c.png", grain(200, 200)).rename(folder / name)
+    said = edgelift("niqe", folder, "--json")
+    said.out.encode()
+    assert str(folder / name) in [picture["input"] for picture in json.loads(said.out)["pictures"]]
+
+
 def test_a_picture_without_niqe_is_no_failure(edgelift, folder: Path) -> None:
     save(folder / "small.png", grain(90, 90))
     save(folder / "flat.png", np.full((200, 200, 3), 9, np.uint8))
@@ -113,6 +122,12 @@ def test_fit(edgelift, tmp_path: Path) -> None:
     assert again.code == 3
     assert "bad.png" in again.err
     assert (tmp_path / "two.npz").read_bytes() == (tmp_path / "mine.npz").read_bytes()
+    (tmp_path / "two.npz").write_text("words")
+    taken = edgelift("niqe", "--fit", good, "-o", tmp_path / "two.npz", "--name", "mine")
+    assert taken.code == 4
+    assert (tmp_path / "two.npz").read_text() == "words"
+    assert edgelift("niqe", "--fit", good, "-o", tmp_path / "two.npz", "--name", "mine", "--overwrite").code == 3
+    assert (tmp_path / "two.npz").read_bytes() == (tmp_path / "mine.npz").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -122,6 +137,7 @@ def test_fit(edgelift, tmp_path: Path) -> None:
         (["--fit", "in"], 2, "-o"),
         (["in", "-o", "x.npz"], 2, "--fit"),
         (["in", "--name", "x"], 2, "--fit"),
+        (["in", "--overwrite"], 2, "--fit"),
         (["--fit", "in", "-o", "x.mat"], 2, ".npz"),
         (["--fit", "in", "-o", "nowhere/x.npz"], 4, "does not exist"),
         (["--fit", "in", "-o", "x.npz"], 2, "more than 36"),

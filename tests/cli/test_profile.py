@@ -98,6 +98,19 @@ def test_a_page(edgelift: Any, tmp_path: Path) -> None:
     assert "Where the time of abpn-x2 goes" in (tmp_path / "p.html").read_text()
 
 
+def test_only_an_earlier_report_is_replaced(edgelift: Any, tmp_path: Path) -> None:
+    page, profile, own = tmp_path / "p.html", tmp_path / "p.json", tmp_path / "own.onnx"
+    own.write_bytes(bundled()[MODEL].read_bytes())
+    for _ in range(2):
+        assert edgelift("profile", own, *QUICK, "--only", "prices", "--html", page, "-o", profile).code == 0
+    for option, place in (("-o", own), ("-o", page), ("--html", own), ("--html", profile)):
+        before = place.read_bytes()
+        said = edgelift("profile", own, *QUICK, "--only", "prices", option, place)
+        assert (said.code, said.out) == (4, "")
+        assert "is the file being read" in said.err if place == own else "exists already, and is no earlier" in said.err
+        assert place.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("words", "code", "expected"),
     [
@@ -114,6 +127,8 @@ def test_a_page(edgelift: Any, tmp_path: Path) -> None:
         ((MODEL, "--html", "/absent/p.html"), 4, "the folder /absent does not exist"),
         (("--merge", "absent.json"), 3, "absent.json: cannot be read"),
         (("--merge", "absent.json", "-o", "x.json"), 2, "--merge reads profiles"),
+        (("--merge", "a.json", "--size", "9x9", "--rounds", "2"), 2, "what was measured; leave --size, --rounds out"),
+        (("a.tflite", "--device", "adb", "--channels", "8"), 2, "the whole file is timed; leave --channels out"),
     ],
 )
 def test_bad_requests(edgelift: Any, words: tuple[str, ...], code: int, expected: str) -> None:

@@ -114,6 +114,12 @@ def test_a_page(edgelift, folder: Path, tmp_path: Path) -> None:
     for words in ("bicubic", "lanczos", "runtime avg (s)", "a.png", "NIQE model", "bad&lt;i&gt;.png"):
         assert words in text
     assert "bad<i>" not in text
+    assert edgelift("score", folder, "-m", "bicubic", "--html", page).code == 3
+    before = (folder / "a.png").read_bytes()
+    said = edgelift("score", folder, "-m", "bicubic", "--html", folder / "a.png")
+    assert (said.code, said.out) == (4, "")
+    assert "exists already, and is no earlier page" in said.err
+    assert (folder / "a.png").read_bytes() == before
 
 
 def test_networks_and_their_tiles(edgelift, folder: Path) -> None:
@@ -172,6 +178,8 @@ def test_a_combination_that_cannot_run_does_not_stop_the_rest(edgelift, folder: 
         (["in", "--report", "in/a.png"], 3, "not JSON"),
         (["in", "--report", "none.json", "-m", "bicubic"], 2, "leave"),
         (["in", "--report", "none.json", "--merge", "crop"], 2, "leave"),
+        (["in", "--report", "none.json", "--engine", "nonsense"], 2, "leave"),
+        (["in", "--report", "none.json", "--repeat", "2"], 2, "leave"),
         (["in", "-m", "bicubic", "--niqe-model", "none.npz"], 3, "cannot be read"),
     ],
 )

@@ -82,7 +82,8 @@ BAD = {
     "scale": (document(model_scale=0), "a scale of 0; it is 1 to 8"),
     "scale of text": (document(model_scale="2"), r"'model\.scale' must be int, got '2'"),
     "scale of truth": (document(model_scale=True), r"'model\.scale' must be int, got True"),
-    "negative": (document(model_macs=-1), r"'model\.macs' must be at least 0, got -1"),
+    "negative": (document(model_macs=-1), r"'model\.macs' must be 0 to \d+, got -1"),
+    "without end": (document(model_parameters=10**400), r"'model\.parameters' must be 0 to \d+, got 1000"),
     "an endless name": (document(model_name="n" * 301), r"'model\.name' has 301 characters; 1 to 300 are read"),
     "an empty name": (document(device_machine=""), r"'device\.machine' has 0 characters"),
     "quality": (document(model_quality=[]), r"'model\.quality' must be dict"),
@@ -199,6 +200,6 @@ def test_the_page(several: list[Path]) -> None:
 
 
 def test_quality_that_is_none_is_left_out(write: Any) -> None:
-    strange = {"Set5": {"psnr_y": "high"}, "Set14": 3, "BSD100": {"psnr_y": float("nan")}}
+    strange = {"Set5": {"psnr_y": "high"}, "Set14": 3, "BSD100": {"psnr_y": float("nan")}, "Drawn": {"psnr_y": 10**400}}
     (row,) = merge([write(document(model_quality=strange))]).rows
-    assert [row.psnr(name) for name in strange] == [None] * 3
+    assert [row.psnr(name) for name in strange] == [None] * 4

@@ -113,6 +113,15 @@ def test_a_first_run_of_each_size_is_not_timed(tmp_path: Path) -> None:
         assert picture.niqe == niqe(resize(source, 200, source.shape[1] * 2))
 
 
+def test_a_first_run_of_each_depth_is_not_timed_either(tmp_path: Path) -> None:
+    shallow, deep = tmp_path / "a.png", tmp_path / "b.png"
+    save(shallow, grain(100, 110))
+    pyvips.Image.new_from_array(grain(100, 110).astype(np.uint16) * 257, interpretation="rgb16").pngsave(str(deep))
+    upscaler = Doubles((50.0, 1.0, 60.0, 2.0))
+    row = measure(upscaler, [shallow, deep], load_model(), clock=upscaler.clock)
+    assert [picture.seconds for picture in row.pictures] == [1.0, 2.0]
+
+
 def test_the_median_of_several_runs_counts(tmp_path: Path) -> None:
     upscaler = Doubles((9.0, 1.0, 7.0, 2.0))
     row = measure(

@@ -96,3 +96,8 @@ def test_the_page() -> None:
         assert words in made
     assert "<b>" not in made
     assert made.count("<details>") == 2  # not of the combination that could not run
+
+
+def test_no_score_of_nothing_is_marked_as_the_best() -> None:
+    assert page(outcome(net(GOOD), BICUBIC)).render().count(" best'") == 3
+    assert page(outcome(net(POOR), BICUBIC)).render().count(" best'") == 4, "of seconds and NIQE, which are equal"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,9 @@ from edgelift.core.errors import BundleError, EngineError, InputError, OutputErr
 from edgelift.evaluate.profile.synthetic import scene, write_png
 from edgelift.forge import compile as compiling
 from edgelift.forge.compile import Order, compile_bundle, converted, one_network
-from edgelift.forge.gate import Parity, measured
+from edgelift.forge.gate import Parity, enlarge, measured
 from edgelift.forge.maps import Maps
-from edgelift.forge.tiles import TILE, calibration_tiles, proofs
+from edgelift.forge.tiles import TILE, Proof, calibration_tiles, proofs
 from edgelift.io import places
 from edgelift.io.bundle import Bundle, bundled, read_bundle, write_bundle
 from edgelift.io.compiled import read_model
@@ -198,6 +199,7 @@ def test_what_was_lost_earlier_counts(plain: Bundle) -> None:
         ({"parity": {"loss": 0.05, "lost_before": 0.02}}, 0.07),
         ({"parity": {"loss": -0.05, "lost_before": None}}, 0.0),
         ({"parity": {"loss": math.nan}}, 0.0),
+        ({"parity": {"loss": 10**400}}, 0.0),
         ({"parity": "none"}, 0.0),
     ):
         stated = replace(plain, spec=replace(plain.spec, quality=quality))
@@ -238,6 +240,30 @@ def test_models_of_two_scales_are_not_compared(plain: Bundle) -> None:
     other = replace(plain, spec=replace(plain.spec, scale=3, shuffle=3))
     with pytest.raises(RequestError, match=r"enlarges ×2, .* ×3; compare models of one scale"):
         measured(plain, other, proofs(None, plain.spec, 1), "drawn")
+    other = replace(plain, spec=replace(plain.spec, multiple_of=4))
+    with pytest.raises(RequestError, match=r"multiples of 1, .* of 4; compare models that take the same windows"):
+        measured(plain, other, proofs(None, plain.spec, 1), "drawn")
+
+
+def test_losses_are_finite_numbers(plain: Bundle) -> None:
+    small = proofs(None, plain.spec, 1)[0].small
+    with closing(open_engine(plain, options=Options(precision="f32"))) as engine:
+        made = enlarge(engine, small)
+    model = plain.graph()
+    bias = next(t for t in model.graph.initializer if t.name == "tail.bias")
+    bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + 40, "tail.bias"))
+    near = replace(plain, data=model.SerializeToString())
+    for one, other, sign in ((near, plain, 1), (plain, near, -1)):
+        found = measured(one, other, [Proof("a", small, made)], "drawn", rounds=1)
+        assert sign * found.loss > 10
+        json.dumps([found.document(), found.facts()], allow_nan=False)
+
+
+def test_windows_of_a_fixed_size_are_from_pictures_that_hold_them(tmp_path: Path, plain: Bundle) -> None:
+    for number, side in enumerate((20, 20, 20, 90)):
+        write_png(scene(side, side), tmp_path / f"{number}.png")
+    (tile,) = proofs(tmp_path, plain.spec, 1, (40, 44))
+    assert (tile.name, tile.small.shape) == ("3", (40, 44, 3))
 
 
 def test_maps_show_both_and_the_difference(tmp_path: Path, plain: Bundle, eight: Bundle) -> None:
@@ -289,6 +315,9 @@ def test_tiles_are_spread_over_a_folder_and_its_folders(calibration: Path, plain
     ("order", "says"),
     [
         (Order(precision="int8"), "int8 needs pictures that ranges are taken from"),
+        (Order(calibration=Path(), symmetric=True), "--calibration, --symmetric: how ranges .* plain stays float"),
+        (Order(precision="fp16", relu_only=True, count=3), "--relu-only, --count: how ranges .* fp16 has none"),
+        (Order(precision="int8", calibration=Path(), count=3), "at least 8 pictures are needed .* a count of 3"),
         (Order("openvino", "int16x8"), "openvino has no int16x8; it has float, fp16, int8"),
         (Order("toaster"), "no target is called 'toaster'"),
     ],

@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import os
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,20 @@ def test_damaged_files_are_refused(tmp_path: Path, suffix: str) -> None:
         path.write_bytes(data)
         with pytest.raises(BundleError, match="not a checkpoint"):
             read_tensors(path)
+
+
+def test_records_are_counted_before_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, packed = _save(FOREIGN.case("srvgg"), tmp_path / "a.pth"), tmp_path / "packed.pth"
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name))
+    monkeypatch.setattr(torch, "load", lambda *args, **options: pytest.fail("it is read"))
+    with pytest.raises(BundleError, match=r"packed\.pth: its records are compressed"):
+        read_tensors(packed)
+    monkeypatch.setattr(importing, "MAX_BYTES", 1000)
+    monkeypatch.setattr(importing, "check_size", lambda path: None)
+    with pytest.raises(BundleError, match=r"a\.pth: its records take \d+ bytes; at most"):
+        read_tensors(path)
 
 
 def test_what_is_no_file_of_a_checkpoint_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

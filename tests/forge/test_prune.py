@@ -66,10 +66,27 @@ def test_a_network_becomes_a_smaller_one(bundle: Path, data: Path, tmp_path: Pat
     assert all(shapes[f"{name}.weight"][0] == width for name, width in made.widths.items()), "dense, and really smaller"
     assert network_from(small).config["pruned"] == made.widths
     assert small.spec.training["recipe"]["train"]["steps"] == 6
+    assert small.spec.licence == "CC0-1.0"
+    assert "imported" not in small.spec.training
     assert made.parity.ms > 0
     assert any("of the multiply-adds; channels: " in line for line in said)
     again = prune(str(bundle), Wish(share=0.6, steps=6), [data], tmp_path / "run", tmp_path / "q.onnx", say=quiet)
     assert again.bundle.data == small.data, "a run that is finished is not trained again"
+
+
+def test_weights_of_others_stay_theirs(data: Path, tmp_path: Path) -> None:
+    origin = {"file": "theirs.pth", "sha256": "0" * 64, "form": "a form"}
+    bundle_network(
+        zoo.build("abpn", **TINY),
+        "theirs",
+        "CC-BY-NC-4.0",
+        {"recipe": RECIPE, "imported": origin},
+        tmp_path / "theirs.onnx",
+    )
+    wish = Wish(share=0.6, steps=2)
+    prune(str(tmp_path / "theirs.onnx"), wish, [data], tmp_path / "run", tmp_path / "p.onnx", say=quiet)
+    small = read_bundle(tmp_path / "p.onnx").spec
+    assert (small.licence, small.training["imported"]) == ("CC-BY-NC-4.0", origin)
 
 
 def test_a_run_that_was_stopped_goes_on(bundle: Path, data: Path, tmp_path: Path) -> None:

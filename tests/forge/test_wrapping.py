@@ -208,6 +208,9 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"text")
     with pytest.raises(BundleError, match="not an ONNX file, or a damaged one"):
         import_onnx(path, output)
+    path.write_bytes(_model().SerializeToString().replace(b"core_in", b"core_\xff\xfe"))
+    with pytest.raises(BundleError, match="there is text in it that is none"):
+        import_onnx(path, output)
     with pytest.raises(RequestError, match="it is a bundle already"):
         import_onnx(bundled()["abpn-x3"], output)
     assert not output.exists()

@@ -61,6 +61,15 @@ def test_reshapes_without_end_are_not_followed(monkeypatch: pytest.MonkeyPatch) 
     assert facts(network(*turns)).halo is None
 
 
+@pytest.mark.parametrize("side", [512, 1 << 30])
+def test_grids_without_end_are_not_followed(side: int) -> None:
+    down = conv(1, (1, 16, 16, 3), strideH=side, strideW=side)
+    up = ("DEPTH_TO_SPACE", {"blockSize": side}, (1, 16, 16, 3), [])
+    for steps in ([down] * 40, [up] * 40, [down, up]):
+        found = facts(network(*steps))
+        assert (found.multiple_of, found.halo, found.scale) == (1, None, 1)
+
+
 def test_codes_are_those_of_the_schema() -> None:
     for code, kind in KINDS.items():
         assert getattr(schema.BuiltinOperator, kind) == code

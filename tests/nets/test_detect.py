@@ -214,6 +214,10 @@ def test_averaged_weights_come_before_others_and_prefixes_go() -> None:
         ({"params": {"a": 1}}, "such as 'a'"),
         ({"a": torch.ones(()).expand(10**6, 10**6)}, "1000000000000 weights; at most 268435456 are read"),
         ({"a": torch.tensor([1.0, float("nan")])}, "the weights 'a' are not all finite numbers"),
+        ({"a": torch.ones(2, device="meta")}, r"the weights 'a' are kept in another way .*strided, meta"),
+        ({"a": torch.ones(2, 2).to_sparse()}, "in another way .*sparse_coo"),
+        ({"a": torch.ones(2).to(torch.float8_e4m3fn)}, "in another way .*float8_e4m3fn"),
+        ({"a": torch.ones(2, dtype=torch.complex64)}, "in another way .*complex64"),
     ],
 )
 def test_what_holds_no_weights_is_refused(content: Any, reason: str) -> None:

@@ -85,6 +85,23 @@ def test_weights_have_a_grid_for_each_channel(made: Any) -> None:
     assert all(len(np.unique(scale)) > 1 for scale in scales.values())
 
 
+@pytest.mark.parametrize("by_layer", [False, True])
+@pytest.mark.parametrize("bits", ["int8", "int16x8"])
+def test_a_filter_of_nothing_keeps_its_bias(
+    core: onnx.ModelProto, tiles: np.ndarray, bits: str, by_layer: bool
+) -> None:
+    weights = weights_of(core)
+    weights["head.weight"], weights["head.bias"] = np.zeros((8, 3, 3, 3), np.float32), np.float32([100, *[-3] * 7])
+    free = {name: activation_grid(-9, 300, bits) for node in core.graph.node for name in node.output}
+    grids = graded(core, free, bits)
+    model = quantised(core, weights, grids, bits, set(grids) - fused(core) - {"core_in"}, by_layer=by_layer)
+    model.graph.output.append(onnx.ValueInfoProto(name="active"))
+    model.opset_import[0].version = 21  # ONNX's reference has no older form of these operators
+    active = onnx.reference.ReferenceEvaluator(model).run(None, {"core_in": tiles})[-1]
+    assert np.abs(active[:, 0] - 100).max() <= grids["active"].scale
+    assert np.abs(active[:, 1:]).max() == 0
+
+
 def test_ends_are_the_grid_of_pictures_and_the_anchor_is_exact(core: onnx.ModelProto, made: Any) -> None:
     free = {name: activation_grid(-9, 100, "int8") for node in core.graph.node for name in node.output}
     grids = graded(core, free, "int8")

@@ -28,6 +28,7 @@ NETWORKS: list[tuple[str, dict[str, Any]]] = [
     ("abpn", {"scale": 3, "channels": 6, "layers": 1, "padding": "replicate"}),
     ("abpn", {"scale": 2, "residual": "feature", "channels": 6, "layers": 1}),
     ("fsrcnn", {"scale": 2, "channels": 8, "shrunk": 4, "layers": 1}),
+    ("fsrcnn", {"scale": 2, "channels": 8, "shrunk": 4, "layers": 1, "luma": "limited"}),
     ("plain", {"scale": 3, "channels": 6, "layers": 1}),
 ]
 HERE = [name for name in ("openvino", "litert") if not load_target(name).missing()]
@@ -136,6 +137,35 @@ class TestLiteRT:
         assert made.spec.macs > bundle.spec.macs
         here, there = (enlarge(open_engine(m), picture(40, 50)).astype(int) for m in (made, bundle))
         assert np.abs(here - there).mean() < 2
+
+    @pytest.mark.parametrize("bits", ["int8", "int16x8"])
+    def test_a_number_that_is_added_has_a_grid_of_its_own(
+        self, bundle_of: Callable[..., tuple[Bundle, Any]], calibration: Path, bits: str
+    ) -> None:
+        pytest.importorskip("onnxruntime", reason="calibration runs on ONNX Runtime")
+        bundle, _ = bundle_of(*NETWORKS[6])
+        made = converted(bundle, Order("litert", bits, calibration))
+        here, there = (enlarge(open_engine(m), picture(40, 50)).astype(int) for m in (made, bundle))
+        assert np.abs(here - there).mean() < 3
+
+    @pytest.mark.parametrize(
+        ("kind", "shape", "says"),
+        [
+            ("Add", (1, 8, 5, 5), "not one number for each channel"),
+            ("Relu", (1, 8, 1, 1), "Relu of a constant has no form"),
+        ],
+    )
+    def test_other_constants_are_problems(
+        self, plain_bundle: Path, kind: str, shape: tuple[int, ...], says: str
+    ) -> None:
+        bundle = read_bundle(plain_bundle)
+        core = core_model(bundle)
+        core.graph.initializer.append(onnx.numpy_helper.from_array(np.ones(shape, np.float32), "held"))
+        given = ["wide", "held"] if kind == "Add" else ["held"]
+        core.graph.node.insert(1, onnx.helper.make_node(kind, given, ["more"]))
+        problems = load_target("litert").problems(Source(bundle.spec, bundle.graph(), core))
+        assert len(problems) == 1
+        assert says in problems[0]
 
     def test_the_file_names_the_size_that_was_asked_for(self, plain_bundle: Path) -> None:
         made = self._interpreter(converted(read_bundle(plain_bundle), Order("litert", sizes=((24, 40),))))

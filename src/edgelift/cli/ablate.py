@@ -51,6 +51,6 @@ def ablate(
     )  # fmt: skip
     show(None)
     if json_:
-        typer.echo(json.dumps({"ablation": [asdict(row) for row in rows], "machine": machine()}, ensure_ascii=False))
+        typer.echo(json.dumps({"ablation": [asdict(row) for row in rows], "machine": machine()}))
     else:
         typer.echo(table(rows))

@@ -52,7 +52,13 @@ def check(
         raise RequestError("--rewrite and -o FILE.onnx belong together: say both, or neither")
     if resize_conv and not rewrite:
         raise RequestError("--resize-conv is a way to rewrite; say --rewrite -o FILE.onnx with it")
+    if resize_conv and (target or json_):
+        raise RequestError("--resize-conv is for all targets and prints no JSON; leave --target and --json out")
+    if overwrite and not rewrite:
+        raise RequestError("--overwrite replaces what --rewrite writes; say --rewrite -o FILE.onnx with it")
     bundle, names = read_model(find_bundle(model)), named(target or ())
+    if variant is not None and bundle.form != "onnx":
+        raise RequestError(f"{model}: a compiled file has one network; leave --variant out")
     if resize_conv and output is not None:
         _approximate(bundle, output, variant, overwrite)
     elif rewrite and output is not None:
@@ -83,7 +89,7 @@ def _check(bundle: Bundle, names: list[str], asked: bool, variant: str | None, j
         if not json_:
             typer.echo("\n".join([head, *lines]))
     if json_:
-        typer.echo(json.dumps({"model": bundle.spec.name, "accelerators": rows}, ensure_ascii=False))
+        typer.echo(json.dumps({"model": bundle.spec.name, "accelerators": rows}))
 
 
 def _line(each: Finding) -> str:
@@ -107,7 +113,7 @@ def _rewrite(bundle: Bundle, names: list[str], output: Path, variant: str | None
             "file": str(output), "rewrites": {rewrite.name: count for rewrite, count in made.done.items()},
             "core_difference": made.core_difference, "byte_difference": made.byte_difference, "differing": made.differing,
         }  # fmt: skip
-        typer.echo(json.dumps(facts, ensure_ascii=False))
+        typer.echo(json.dumps(facts))
         return
     for rewrite, count in made.done.items():
         typer.echo(f"{count} × {rewrite.name}: {rewrite.what}")

@@ -109,19 +109,16 @@ def parity(
     """Compare two models, tile by tile: with each other, with the truth and in time."""
     import json
 
-    from edgelift.forge.compile import PROOFS
-    from edgelift.forge.gate import measured
+    from edgelift.forge.compile import compared
     from edgelift.forge.maps import Maps
-    from edgelift.forge.tiles import proofs
     from edgelift.io.bundle import find_bundle
     from edgelift.io.compiled import read_model
 
     one, other = (read_model(find_bundle(name)) for name in (model, parent))
-    see = Maps(maps) if maps is not None else None
-    tiles = proofs(pictures, other.spec, PROOFS)
-    found = measured(one, other, tiles, pictures.name if pictures else "drawn", see=see)
+    see = Maps(maps, pictures=pictures) if maps is not None else None
+    found = compared(one, other, pictures, see)
     if json_:
-        typer.echo(json.dumps(found.document(), ensure_ascii=False))
+        typer.echo(json.dumps(found.document()))
         return
     for line in _lines(Path(model), found):
         typer.echo(line)

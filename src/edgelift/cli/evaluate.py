@@ -66,7 +66,7 @@ def evaluate(
     from edgelift.evaluate.quality import evaluate as measure
     from edgelift.evaluate.quality_report import document, page, pareto_plot
 
-    _check_places(html, plot, rounds)
+    _check_places(html, plot, rounds, *models, truth, small, niqe_model)
     gallery = Gallery() if html is not None else Gallery(shown=0, worst=0)
     asked = {"engine": engine, "device": device, "precision": precision, "tile": tile, "threads": threads or "all"}
     facts = _facts(models, truth, small, {**asked, "rounds": rounds})
@@ -88,16 +88,16 @@ def evaluate(
     return found.problems[0].error.exit_code if found.problems else 0
 
 
-def _check_places(html: Path | None, plot: Path | None, rounds: int) -> None:
-    """Refuse now what would fail after the work."""
+def _check_places(html: Path | None, plot: Path | None, rounds: int, *inputs: str | Path | None) -> None:
+    """Refuse now what would fail after the work, and what would be replaced by it."""
     from edgelift.core.errors import RequestError
     from edgelift.evaluate import plots
-    from edgelift.io.places import require_place
+    from edgelift.evaluate.reports import require_report_place
 
-    for path in (html, plot):
-        if path is not None:
-            require_place(path)
+    if html is not None:
+        require_report_place(html, "page", *inputs)
     if plot is not None:
+        require_report_place(plot, "plot", *inputs)
         plots.require()
         plots.check_suffix(plot)
         if not rounds:

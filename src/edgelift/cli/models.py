@@ -75,7 +75,7 @@ def show(
     path = find_bundle(name)
     spec = read_model(path).spec
     if plot is not None:
-        _plot_table(spec, plot)
+        _plot_table(spec, plot, path)
     facts: dict[str, Any] = {
         "file": path,
         "content": content_of(spec),
@@ -85,13 +85,15 @@ def show(
     _print_facts(facts, 0)
 
 
-def _plot_table(spec: ModelSpec, path: Path) -> None:
+def _plot_table(spec: ModelSpec, path: Path, source: Path) -> None:
     from edgelift.evaluate.edge_table import in_decibels
     from edgelift.evaluate.plots import check_suffix, lines, require, save
+    from edgelift.evaluate.reports import require_report_place
     from edgelift.runtime.anytime.table import table_of
 
     require()
     check_suffix(path)
+    require_report_place(path, "plot", source)
     table = table_of(spec)
     label = {"square": "mean squared Laplacian", "absolute": "mean absolute Laplacian"}[table.score]
     curves = in_decibels(spec, table)

@@ -38,6 +38,7 @@ def niqe(
     name: Annotated[
         str | None, typer.Option(help="With --fit: what reports call the model; its file's name where none is given.")
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="With --fit: replace a file that exists.")] = False,
 ) -> int:
     """Measure how natural pictures look, without others to compare them with; smaller is better.
 
@@ -54,11 +55,13 @@ def niqe(
         raise RequestError("--fit makes a model and --niqe-model names one; give one of them")
     if name is not None and not fit:
         raise RequestError("--name names a model that --fit makes; give both or none")
+    if overwrite and not fit:
+        raise RequestError("--overwrite replaces a model by one that --fit makes; give both or none")
     if output is not None:
-        check_place(output)
+        check_place(output, overwrite)
     files = picture_files(inputs)
     if output is not None:
-        return _fit(inputs, files, output, name or output.stem, as_json)
+        return _fit(inputs, files, output, name or output.stem, as_json, overwrite)
     return _measure(files, model_file, as_json)
 
 
@@ -95,7 +98,7 @@ def _measure(files: list[Path], model_file: Path | None, as_json: bool) -> int:
             if rows[-1].error is not None:
                 _say(rows[-1].error)
     if as_json:
-        typer.echo(json.dumps(_facts(rows, model), ensure_ascii=False))
+        typer.echo(json.dumps(_facts(rows, model)))
     else:
         _print(rows, model)
     failed = [row.error for row in rows if row.error is not None and row.defined]
@@ -178,7 +181,7 @@ def _facts(rows: list[_Row], model: NiqeModel) -> dict[str, Any]:
 # -- fitting
 
 
-def _fit(inputs: list[Path], files: list[Path], output: Path, name: str, as_json: bool) -> int:
+def _fit(inputs: list[Path], files: list[Path], output: Path, name: str, as_json: bool, overwrite: bool) -> int:
     from edgelift.core.errors import EdgeliftError
     from edgelift.evaluate.niqe_features import blocks_of
     from edgelift.evaluate.niqe_files import levels_of_file
@@ -200,10 +203,10 @@ def _fit(inputs: list[Path], files: list[Path], output: Path, name: str, as_json
     model = fit_blocks(blocks(), name, heard=taken.append)
     used = sum(count > 0 for count in taken)
     model = provenance(model, [place.resolve().name for place in inputs], used, sum(taken))
-    save_model(model, output)
+    save_model(model, output, overwrite=overwrite)
     facts = {"niqe_model": model.name, "provenance": model.provenance, "pictures": used, "blocks": sum(taken)}
     typer.echo(
-        json.dumps({**facts, "failed": len(errors), "output": str(output)}, ensure_ascii=False)
+        json.dumps({**facts, "failed": len(errors), "output": str(output)})
         if as_json
         else f"{output}: {model.name}, {model.provenance}"
     )

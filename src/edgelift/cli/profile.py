@@ -12,6 +12,8 @@ import typer
 from edgelift.cli.show import progress_bar
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from edgelift.evaluate.profile.devices import Comparison
     from edgelift.evaluate.profile.document import Profile, Request
     from edgelift.evaluate.profile.phone import Phone
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["profile"]
 
+SIZE, CHANNELS = "360x640", 32
+"""Where none are given."""
 TORCH = "torch"
 """The engine that only `forge` can open."""
 PLANNED = "bm1684x"
@@ -45,7 +49,7 @@ def profile(
     threads: Annotated[int, typer.Option(min=0, help="0 means all cores.")] = 0,
     size: Annotated[
         str, typer.Option(help="HEIGHTxWIDTH of the made picture, of windows, and at the end of the curve.")
-    ] = "360x640",
+    ] = SIZE,
     picture: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A picture for the stages, instead of a made one.")
     ] = None,
@@ -55,7 +59,7 @@ def profile(
     only: Annotated[
         str | None, typer.Option(metavar="PART,...", help="Of stages, operators, nodes, curve, prices; else all.")
     ] = None,
-    channels: Annotated[int, typer.Option(min=1, help="Planes of the single operators.")] = 32,
+    channels: Annotated[int, typer.Option(min=1, help="Planes of the single operators.")] = CHANNELS,
     rounds: Annotated[
         int | None, typer.Option(min=1, help="Timed runs of each, 5 by default, on a phone 10; medians are printed.")
     ] = None,
@@ -79,8 +83,15 @@ def profile(
     """
     from edgelift.core.errors import RequestError
 
-    _require_folders(page, output)
+    _check_places(page, output, *model, picture)
+    here = {
+        "--engine": engine != "auto", "--precision": precision != "auto", "--size": size != SIZE, "--picture": picture,
+        "--filter": filter, "--only": only, "--channels": channels != CHANNELS,
+    }  # fmt: skip
     if merge:
+        _refuse("--merge reads what was measured", here | {
+            "--device": device != "auto", "--threads": threads, "--rounds": rounds, "--delegate": delegate, "--cores": cores,
+        })  # fmt: skip
         if output is not None:
             raise RequestError("--merge reads profiles; print it with --json, or write a report with --html FILE")
         return _merge([Path(name) for name in model], as_json, page)
@@ -89,11 +100,7 @@ def profile(
     if len(model) != 1:
         raise RequestError(f"one model is profiled at a time, got {len(model)}; --merge puts profiles side by side")
     if is_phone(device):
-        here = {"--only": only, "--picture": picture, "--filter": filter, "--html": page}
-        if engine != "auto" or precision != "auto" or any(here.values()):
-            raise RequestError(
-                "on a phone the whole file is timed; leave --engine, --precision, --only, --picture, --filter and --html out"
-            )
+        _refuse("on a phone the whole file is timed", here | {"--html": page})
         phone = Phone(device, delegate or "cpu", threads or 4, rounds or 10, (cores or "f0").lower())
         return _on_phone(Path(model[0]), phone, as_json, output)
     if delegate is not None or cores is not None:
@@ -114,7 +121,7 @@ def _on_phone(path: Path, phone: Phone, as_json: bool, output: Path | None) -> i
     if not path.is_file():
         raise RequestError(f"{path}: there is no such file; phones run .tflite files: edgelift compile --target litert")
     found = time_on_phone(path, phone)
-    text = json.dumps(found.plain(), ensure_ascii=False, indent=1)
+    text = json.dumps(found.plain(), indent=1)
     if output is not None:
         write_whole(output, (text + "\n").encode())
     if as_json:
@@ -134,13 +141,22 @@ def _on_phone(path: Path, phone: Phone, as_json: bool, output: Path | None) -> i
     return 0
 
 
-def _require_folders(*paths: Path | None) -> None:
-    """Raise `OutputError` now where what is going to be measured could not be written."""
-    from edgelift.core.errors import OutputError
+def _refuse(why: str, given: Mapping[str, object]) -> None:
+    """Raise `RequestError` that names the options which would be passed over."""
+    from edgelift.core.errors import RequestError
 
-    for path in paths:
-        if path is not None and not path.parent.is_dir():
-            raise OutputError(f"{path}: the folder {path.parent} does not exist; create it first")
+    if named := [name for name, value in given.items() if value]:
+        raise RequestError(f"{why}; leave {', '.join(named)} out")
+
+
+def _check_places(page: Path | None, output: Path | None, *inputs: str | Path | None) -> None:
+    """Raise `OutputError` now where what is going to be measured could not be written."""
+    from edgelift.evaluate.reports import require_report_place
+
+    if page is not None:
+        require_report_place(page, "page", *inputs)
+    if output is not None:
+        require_report_place(output, "profile", *inputs)
 
 
 def _sides(text: str) -> tuple[int, int]:
@@ -195,7 +211,7 @@ def _show(found: Profile, as_json: bool, page: Path | None, output: Path | None)
     from edgelift.evaluate.profile.page import profile_page
     from edgelift.evaluate.profile.tables import tables_of
 
-    text = json.dumps(found.plain(), ensure_ascii=False, indent=1)
+    text = json.dumps(found.plain(), indent=1)
     if as_json:
         typer.echo(text)
     else:
@@ -220,7 +236,7 @@ def _merge(paths: list[Path], as_json: bool, page: Path | None) -> int:
 
     found = merge(paths)
     if as_json:
-        typer.echo(json.dumps(_comparison(found), ensure_ascii=False, indent=1))
+        typer.echo(json.dumps(_comparison(found), indent=1))
     else:
         words, tables = compare(found)
         for line in words:

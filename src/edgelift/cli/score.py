@@ -84,22 +84,23 @@ def score(
     Interpolations take part without an engine.
     """
     from edgelift.evaluate.niqe_model import load_model
+    from edgelift.evaluate.reports import require_report_place
     from edgelift.evaluate.score_table import document
     from edgelift.evaluate.score_table import page as page_of
-    from edgelift.io.places import require_place
 
     if page is not None:
-        require_place(page)
+        require_report_place(page, "page", *(models or []), model_file, report)
     niqe_model = load_model(model_file)
     if report is not None:
-        _refuse_options(models, filters, jobs, tiles, merges, scale)
+        given = (engine != "auto", device != "auto", precision != "auto", threads, repeat != 1)
+        _refuse_options(models, filters, jobs, tiles, merges, scale, *(value or None for value in given))
         found = _of_report(folder, report, niqe_model)
     else:
         grid = _Grid(models or [""], filters or ["none"], jobs or [1], tiles or ["auto"], merges or ["crop"])
         common = {"engine": engine, "device": device, "precision": precision, "threads": threads}
         found = _of_grid(folder, grid, scale, common, niqe_model, repeat)
     if as_json:
-        typer.echo(json.dumps(document(found), ensure_ascii=False))
+        typer.echo(json.dumps(document(found)))
     else:
         _print(found)
     if page is not None:
@@ -112,7 +113,8 @@ def _refuse_options(*given: object) -> None:
 
     if any(value is not None for value in given):
         raise RequestError(
-            "--report scores a run that is over; leave --model, --filter, --jobs, --tile, --merge and --scale out"
+            "--report scores a run that is over; leave --model, --filter, --jobs, --tile, --merge, --scale, --engine, --device, "
+            "--precision, --threads and --repeat out"
         )
 
 

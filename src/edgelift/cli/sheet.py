@@ -83,4 +83,6 @@ def _shown(
     loaded = None if pair is None else load_pair(pair, scale)
     small = read_picture(path)[0] if loaded is None else loaded.small
     results = {name: upscaler(small) for name, upscaler in opened.items()}
-    return shown(path.name, small, results, None if loaded is None else loaded.truth, details)
+    if loaded is None:
+        return shown(path.name, small, results, None, details)
+    return shown(path.name, small, results, loaded.truth, details, grey=loaded.grey)

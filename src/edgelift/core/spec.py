@@ -35,6 +35,8 @@ MAX_FACTS = 1 << 20
 MAX_SCALE = 8
 MAX_HALO = 512
 MAX_MULTIPLE = 256
+MAX_COUNT = 1 << 62
+"""Of parameters and of multiply-adds."""
 
 TASKS = ("super-resolution", "restoration")
 COLOURS = ("rgb", "y")
@@ -46,6 +48,10 @@ PADDINGS: tuple[Padding, ...] = ("zeros", "replicate")
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "str": str, "int": int, "int | None": (int, type(None)), "tuple[str, ...]": (list, tuple), "dict[str, Any]": dict,
 }  # fmt: skip
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,7 @@ class ModelSpec:
             if not isinstance(value, _TYPES[str(f.type)]) or isinstance(value, bool):
                 raise BundleError(f"fact {f.name!r}: expected {f.type}, got {value!r}")
         object.__setattr__(self, "variants", tuple(self.variants))
+        listed = self.routing.get("macs", [])
         problems = [
             (not 1 <= self.scale <= MAX_SCALE, "scale", f"1 to {MAX_SCALE}"),
             (self.shuffle < 1 or self.scale % max(self.shuffle, 1) != 0, "shuffle", "a divisor of scale"),
@@ -100,7 +107,16 @@ class ModelSpec:
             (self.padding not in PADDINGS, "padding", " or ".join(PADDINGS)),
             (self.colour not in COLOURS, "colour", " or ".join(COLOURS)),
             (self.task not in TASKS, "task", " or ".join(TASKS)),
-            (min(self.parameters, self.macs) < 0, "parameters", "parameters and macs of at least 0"),
+            (
+                not all(map(_is_count, (self.parameters, self.macs))),
+                "parameters",
+                f"parameters and macs of 0 to {MAX_COUNT}",
+            ),
+            (
+                not isinstance(listed, list | tuple) or not all(map(_is_count, listed)),
+                "routing",
+                f"macs as a list of 0 to {MAX_COUNT}",
+            ),
             (not self.variants or not all(isinstance(v, str) for v in self.variants), "variants", "at least one name"),
             (
                 not self.name or not self.name.isprintable() or len(self.name) > 100,

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from edgelift.core.errors import OutputError, RequestError
 from edgelift.evaluate.files import write_whole
+from edgelift.evaluate.reports import GENERATOR
 from edgelift.evaluate.words import NOTHING, cell_text, visible
 from edgelift.io.vips import Image, call, vips_errors
 
@@ -201,6 +202,7 @@ class Page:
                 f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
                 '<meta name="viewport" content="width=device-width, initial-scale=1">',
                 '<meta name="referrer" content="no-referrer">',
+                GENERATOR,
                 f"<title>{self._title}</title>",
                 f"<style>{_STYLE}</style>",
                 "</head>",

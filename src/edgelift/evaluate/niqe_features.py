@@ -1,9 +1,10 @@
 """What NIQE looks at in a picture: 36 numbers a block of 96 × 96, from the statistics of normalised luma at two scales.
 
 Mittal, Soundararajan and Bovik, "Making a 'completely blind' image quality analyzer", IEEE Signal Processing Letters 20,
-2013. The details are those of the authors' MATLAB program, in which published figures are counted:
+2013. The details are those of BasicSR, by which figures of super-resolution are mostly counted, and but for luma and
+precision those of the authors' MATLAB program, which takes `rgb2gray` in 0 … 255 and counts in double precision:
 
-- luma in whole levels, and the picture cut to whole blocks from its top left corner;
+- luma in 16 … 235 (ITU-R BT.601), in whole levels, and the picture cut to whole blocks from its top left corner;
 - means and squares are held in single precision, so that a flat place is exactly 0, not a rounding error with a sign: how
   many samples are below and above 0 matters to the result;
 - a neighbour beyond the edge of a block is taken from the block's other side;

@@ -8,6 +8,9 @@ in it is unpickled, and all that is read is limited.
 from __future__ import annotations
 
 import io
+import lzma
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
@@ -24,7 +27,7 @@ from edgelift.core.image import Picture
 from edgelift.evaluate.files import write_whole
 from edgelift.evaluate.niqe_features import BLOCK, FEATURES, WINDOW, Blocks, blocks_of, luma_levels
 from edgelift.evaluate.niqe_mat import is_mat, read_mat
-from edgelift.io.places import require_place
+from edgelift.io.places import require_free, require_place
 
 __all__ = [
     "SHARP",
@@ -105,7 +108,15 @@ def parse_model(data: bytes, source: str) -> NiqeModel:
         _check_window(arrays.get("gaussian_window"))
         name = _text(arrays.get("name")) or Path(source).name
         return NiqeModel(mean.reshape(-1), covariance, name, _text(arrays.get("provenance")))
-    except (RequestError, ValueError, EOFError, OverflowError, zipfile.BadZipFile, zlib.error) as exc:
+    except (
+        RequestError,
+        ValueError,
+        EOFError,
+        OverflowError,
+        NotImplementedError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as exc:
         raise InputError(f"{source}: not a NIQE model, or a damaged one ({_one_line(exc)}); {_ADVICE}") from exc
 
 
@@ -136,7 +147,12 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     try:
         with archive.open(member) as file:
             content = file.read(MAX_BYTES + 1)
-    except (RuntimeError, NotImplementedError) as exc:  # a password, or a compression that is not known
+    except (
+        RuntimeError,
+        OSError,
+        lzma.LZMAError,
+        struct.error,
+    ) as exc:  # a password, an unknown or damaged compression
         raise ValueError(f"{member.filename} cannot be unpacked: {exc}") from exc
     if len(content) > MAX_BYTES:
         raise ValueError(f"{member.filename} unpacks to more than {MAX_BYTES} bytes")
@@ -150,7 +166,11 @@ def _read_npy(name: str, content: bytes) -> NDArray[Any]:
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"{name} is of version {version} of the .npy format")
     header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, in_columns, dtype = header(file)
+    try:
+        shape, in_columns, dtype = header(file)
+    except (tokenize.TokenError, ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, SyntaxError,
+            TypeError) as exc:  # fmt: skip  # what numpy raises for headers that are none, found by fuzzing
+        raise ValueError(f"{name} has a damaged header") from exc
     rest = content[file.tell() :]
     if dtype.kind not in "fiuU" or any(side < 0 for side in shape) or len(shape) > 2:
         raise ValueError(f"{name} holds {dtype} in the shape {shape}")
@@ -181,22 +201,23 @@ def _text(array: NDArray[Any] | None) -> str:
     return "".join(c if c.isprintable() else " " for c in text[:MAX_TEXT])
 
 
-def save_model(model: NiqeModel, path: Path) -> None:
+def save_model(model: NiqeModel, path: Path, *, overwrite: bool = False) -> None:
     """Write `model` as `.npz`, which appears complete or not at all. The same model gives the same bytes.
 
-    Raises `RequestError` for another extension and `OutputError` where it cannot be written.
+    Raises `RequestError` for another extension and `OutputError` where it cannot be written, or exists.
     """
-    check_place(path)
+    check_place(path, overwrite)
     file = io.BytesIO()
     _write_npz(file, model)
     write_whole(path, file.getvalue())
 
 
-def check_place(path: Path) -> None:
+def check_place(path: Path, overwrite: bool = False) -> None:
     """Raise what `save_model` would raise for that name, before any work is done."""
     if path.suffix.lower() != ".npz":
         raise RequestError(f"{path}: a NIQE model is written as .npz; give it that extension")
     require_place(path)
+    require_free(path, overwrite)
 
 
 def _write_npz(file: IO[bytes], model: NiqeModel) -> None:

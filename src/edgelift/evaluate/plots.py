@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pyvips import GValue
+
 from edgelift.core.errors import EngineMissingError, OutputError, RequestError
 from edgelift.evaluate.files import write_whole
 from edgelift.evaluate.words import visible
@@ -181,7 +183,9 @@ def _png(svg: str) -> bytes:
     advice = "write it as .svg"
     with vips_errors(OutputError, "the plot", "cannot be drawn as PNG", advice):
         image: Image = call("svgload_buffer", svg.encode(), scale=PNG_SCALE)
-        return bytes(call("pngsave_buffer", image.flatten(background=255)))
+        image = image.flatten(background=255).copy()
+        image.set_type(GValue.gstr_type, "png-comment-0-edgelift", "plot")  # by which `reports` knows it
+        return bytes(call("pngsave_buffer", image))
 
 
 @contextmanager

@@ -14,6 +14,7 @@ that a busy spell of the machine meets all of them.
 from __future__ import annotations
 
 import math
+import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from edgelift.core.errors import EdgeliftError, EngineError, RequestError
+from edgelift.core.errors import EdgeliftError, EngineError, OutputError, RequestError
 from edgelift.core.image import Picture
 from edgelift.core.spec import ModelSpec
 from edgelift.evaluate.files import file_name, write_png
@@ -172,7 +173,7 @@ def evaluate(
     the part that is done, below 1.
 
     Raises `RequestError` where no scale follows, `InputError` for folders without pictures and for a bad `niqe_model`,
-    and `OutputError` where `save` cannot be made.
+    and `OutputError` where `save` cannot be made, or a result would replace one of the pictures.
     """
     if rounds < 0:
         raise RequestError(f"rounds are at least 0, got {rounds}")
@@ -191,6 +192,7 @@ def evaluate(
             "threads": threads,
         }
         run.open(stack, list(scales), options)
+        run.require_places(pairs)
         for number, pair in enumerate(pairs if run.entrants else []):
             progress(pair.name, number / len(pairs))
             if (loaded := run.load(pair)) is not None:
@@ -270,6 +272,14 @@ class _Run:
         for entrant in self.entrants if self._save is not None else []:
             make_folder(self._folder(entrant))
 
+    def require_places(self, pairs: Sequence[Pair]) -> None:
+        """Raise `OutputError` where a result would be written over one of the pictures."""
+        read = {os.path.realpath(path) for pair in pairs for path in (pair.truth, pair.small) if path is not None}
+        for entrant in self.entrants if self._save is not None else []:
+            for pair in pairs:
+                if os.path.realpath(place := self._place(entrant, pair)) in read:
+                    raise OutputError(f"{place}: is a picture being read, which is never overwritten; save elsewhere")
+
     def _free_name(self, name: str, given: str) -> str:
         """`name`, or where a model is called so already, one that says which it is."""
         taken = {file_name(entrant.name).casefold() for entrant in self.entrants}
@@ -295,8 +305,7 @@ class _Run:
                 result, seconds = self._upscale(entrant, loaded.small)
                 row = self._row(result, loaded, seconds)
                 if self._save is not None:
-                    name = f"{loaded.pair.name}_x{self._scale}.png"
-                    write_png(result[..., 1] if loaded.grey else result, self._folder(entrant) / name)
+                    write_png(result[..., 1] if loaded.grey else result, self._place(entrant, loaded.pair))
             except EdgeliftError as exc:
                 self.tell(Problem(exc, model=entrant.name, picture=loaded.pair.name))
             else:
@@ -307,6 +316,9 @@ class _Run:
     def _folder(self, entrant: _Entrant) -> Path:
         assert self._save is not None
         return self._save / file_name(entrant.name)
+
+    def _place(self, entrant: _Entrant, pair: Pair) -> Path:
+        return self._folder(entrant) / f"{pair.name}_x{self._scale}.png"
 
     def _upscale(self, entrant: _Entrant, small: Picture) -> tuple[Picture, float | None]:
         """The result, and the median seconds of the rounds."""

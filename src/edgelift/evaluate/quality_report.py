@@ -14,6 +14,7 @@ from edgelift.evaluate.crops import WHITE, Colours, Excerpt, Gallery, error_map
 from edgelift.evaluate.html import Page
 from edgelift.evaluate.quality import Evaluation, Row, Score
 from edgelift.evaluate.words import with_digits
+from edgelift.runtime.choice import AUTO
 
 __all__ = ["PROTOCOL", "Table", "document", "niqe_note", "page", "pareto_plot", "rows_table", "summary_table"]
 
@@ -115,7 +116,7 @@ def _score(score: Score) -> dict[str, Any]:
         "model": score.name,
         "given": score.given,
         "runs_on": score.runs_on,
-        "parameters": spec.parameters if spec else 0,
+        "parameters": spec.parameters if spec else None if score.given == AUTO else 0,
         "macs_per_pixel": spec.macs / spec.scale**2 if spec else None,
         "pictures": len(score.rows),
         "mean": {key: _plain(score.mean(key)) for key in _MEASURES},

@@ -17,8 +17,9 @@ from edgelift.evaluate.words import NOTHING, visible
 __all__ = ["COLUMNS", "Line", "Outcome", "document", "page"]
 
 COLUMNS = ("model", "filter", "jobs", "tile", "runtime avg (s)", "NIQE avg", "score")
-BEST = {4: "min", 5: "min", 6: "max"}
-"""Column -> which of its values is the best."""
+SCORE = 6
+BEST = {4: "min", 5: "min", SCORE: "max"}
+"""Column -> which of its values is the best; no score of 0 is."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,8 @@ def page(found: Outcome) -> Page:
     made = Page("Contest score", {"NIQE model": found.model.name, "its origin": found.model.provenance,
                                   "machine": machine()})  # fmt: skip
     made.text("score = sqrt(7 - NIQE) / mean seconds a picture · 200; 0 from a NIQE of 7 on")
-    made.table(COLUMNS, [line.cells() for line in found.lines], best=BEST)
+    best = {column: sense for column, sense in BEST.items() if column != SCORE or found.best is not None}
+    made.table(COLUMNS, [line.cells() for line in found.lines], best=best)
     for note in found.notes:
         made.text(note)
     made.heading("Each picture")

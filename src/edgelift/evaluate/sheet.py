@@ -43,17 +43,25 @@ class Shown:
     """Top and left of each detail."""
 
 
-def shown(name: str, small: Picture, results: Mapping[str, Picture], truth: Picture | None, details: int) -> Shown:
+def shown(
+    name: str,
+    small: Picture,
+    results: Mapping[str, Picture],
+    truth: Picture | None,
+    details: int,
+    *,
+    grey: bool = False,
+) -> Shown:
     """A picture for `drawn`: `small` as it was given, what each model made of it, and `truth` of the results' size or None.
 
-    Captions have PSNR-Y in dB where there is truth.
+    Captions have PSNR-Y in dB where there is truth; where that is `grey`, PSNR of its one channel.
     """
     height, width = next(iter(results.values())).shape[:2]
     lanczos = resize(small, height, width, "lanczos")
     forms = {INPUT: resize(small, height, width, "nearest"), LANCZOS: lanczos, **results}
     scale = max(1, height // small.shape[0])
     if truth is not None and min(height, width) - 2 * scale >= LEAST_SIDE:
-        forms = {f"{key} {compare(form, truth, scale).psnr_y:.2f} dB": form for key, form in forms.items()}
+        forms = {f"{key} {compare(form, truth, scale, grey=grey).psnr_y:.2f} dB": form for key, form in forms.items()}
         forms[TRUTH] = truth
     change = sum((luma(on_255(result)) - luma(on_255(lanczos))) ** 2 for result in results.values())
     title = f"{name}: {small.shape[1]}×{small.shape[0]} to {width}×{height}"

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from edgelift.core.errors import BundleError, RequestError
 from edgelift.core.spec import KEY_VERSION, ModelSpec
+from edgelift.evaluate.words import visible
 from edgelift.forge.compile import write_files
 from edgelift.forge.gate import enlarge
 from edgelift.io.bundle import Bundle
@@ -63,7 +64,11 @@ def import_tflite(
         if multiple_of % spec.multiple_of:
             raise RequestError(f"{path}: sides are multiples of {spec.multiple_of}, got --multiple-of {multiple_of}")
         spec = replace(spec, multiple_of=multiple_of)
-    origin: dict[str, Any] = {"file": path.name, "sha256": hashlib.sha256(found.data).hexdigest(), "form": "LiteRT"}
+    origin: dict[str, Any] = {
+        "file": visible(path.name),
+        "sha256": hashlib.sha256(found.data).hexdigest(),
+        "form": "LiteRT",
+    }
     origin |= {} if white is None else {"white": white}
     with closing(_opened(replace(found, spec=_with(spec, origin)))) as engine:
         spec = _with(spec, {**origin, "white": int(engine.white)})

@@ -54,12 +54,13 @@ def bundle_checkpoint(
     *,
     licence: str = "Apache-2.0",
     content: str | None = None,
+    imported: dict[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Bundle:
     """Export the averaged weights of `checkpoint` to `path`, after checking the graph against the PyTorch network.
 
-    `content`: what the card says that the network is for (`core.spec.CONTENTS`). Raises `BundleError` where they differ by
-    more than roundings.
+    `content`: what the card says that the network is for (`core.spec.CONTENTS`). `imported`: the file of others that its
+    weights began as, if they did. Raises `BundleError` where they differ by more than roundings.
     """
     meta = checkpoint.meta
     recipe = dict(meta["recipe"])
@@ -73,6 +74,8 @@ def bundle_checkpoint(
         training["ranges"] = ranges
     if content is not None:
         training["content"] = content
+    if imported is not None:
+        training["imported"] = imported
     return bundle_network(network, recipe["name"], licence, training, path, overwrite=overwrite)
 
 

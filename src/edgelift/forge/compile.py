@@ -13,8 +13,10 @@ from typing import Any
 import onnx
 
 from edgelift.core.errors import BundleError, EngineMissingError, RequestError
+from edgelift.core.grids import BITS
 from edgelift.core.spec import ModelSpec
-from edgelift.forge.gate import Parity, measured, size_of
+from edgelift.evaluate.words import visible
+from edgelift.forge.gate import Parity, See, measured, size_of, window_of
 from edgelift.forge.tiles import Proof, calibration_tiles, proofs
 from edgelift.io.activations import activation_bytes
 from edgelift.io.blocks import core_model, with_core
@@ -30,12 +32,12 @@ from edgelift.shrink.relu_only import conv_macs, relu_only
 from edgelift.targets.base import PRECISIONS, Source, Target, load_target
 from edgelift.targets.portability import Finding, check, check_kinds
 
-__all__ = ["Order", "checked", "compile_bundle", "converted", "one_network", "write_files"]
+__all__ = ["Order", "checked", "compared", "compile_bundle", "converted", "one_network", "write_files"]
 
 PROOFS = 20
 """Pictures of a folder that are compared."""
 STATIC_PIXELS = 1 << 15
-"""Pixels that are compared at most where windows are of fixed sizes: a simulator needs a minute for so many."""
+"""Pixels that are compared where windows are of fixed sizes, at most or in one: a simulator needs a minute for so many."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,11 @@ def compile_bundle(
     target = load_target(order.target)
     places = _places(path, target, overwrite, bundle.source)
     parent = one_network(bundle, order.variant)
+    _refuse_ranges(order, parent.spec)
     tiles = _proofs(order, parent.spec, target)
     source = _prepared(parent, order, target, report)
     first = parse_compiled(target.compile(source), str(path))
-    parity = measured(first, parent, tiles, str(order.pictures.name) if order.pictures else "drawn")
+    parity = measured(first, parent, tiles, _called(order.pictures))
     if not force:
         parity.demand()
     source = replace(source, spec=replace(source.spec, quality={"parity": parity.facts()}))
@@ -104,7 +107,29 @@ def _proofs(order: Order, spec: ModelSpec, target: type[Target]) -> list[Proof]:
     if not target.static:
         return proofs(order.pictures, spec, PROOFS)
     size = min(_sizes(order, spec), key=math.prod)
-    return proofs(order.pictures, spec, max(1, min(PROOFS, STATIC_PIXELS // math.prod(size))), size)
+    return proofs(order.pictures, spec, _few(size), size)
+
+
+def _few(size: tuple[int, int]) -> int:
+    """How many windows of that size are simulated."""
+    return max(1, min(PROOFS, STATIC_PIXELS // math.prod(size)))
+
+
+def compared(one: Bundle, other: Bundle, pictures: Path | None, see: See | None = None) -> Parity:
+    """`one` beside `other` on `PROOFS` pictures of a folder, or on drawn scenes; in the smallest window that both run, where one
+    of them runs only some.
+
+    Raises `RequestError` where the two do not enlarge alike or run no window in common, and as `proofs`.
+    """
+    size = window_of(one, other)
+    few = size is not None and "sophon" in (one.form, other.form)
+    tiles = proofs(pictures, other.spec, _few(size) if few and size is not None else PROOFS, size)
+    return measured(one, other, tiles, _called(pictures), see=see)
+
+
+def _called(pictures: Path | None) -> str:
+    """What files say of where tiles are from: a name that any JSON can hold."""
+    return visible(pictures.name) if pictures else "drawn"
 
 
 def _sizes(order: Order, spec: ModelSpec) -> tuple[tuple[int, int], ...]:
@@ -197,6 +222,18 @@ def _in_precision(parent: Bundle, order: Order, target: type[Target], report: Re
     return _bundle(_child(parent, f"{spec.name}-{wanted}", facts), with_core(parent, core), parent.source)
 
 
+def _refuse_ranges(order: Order, spec: ModelSpec) -> None:
+    """Raise `RequestError` where `order` says how ranges are taken and none are."""
+    given = {"--calibration": order.calibration, "--symmetric": order.symmetric, "--relu-only": order.relu_only,
+             "--count": order.count != Order.count}  # fmt: skip
+    wanted = order.precision or spec.bits
+    if wanted in BITS and wanted != spec.bits:
+        return
+    if named := [name for name, value in given.items() if value]:
+        why = f"{spec.name} stays {wanted}" if wanted == spec.bits else f"{wanted} has none"
+        raise RequestError(f"{', '.join(named)}: how ranges of whole numbers are taken, and {why}; leave them out")
+
+
 def _child(parent: Bundle, name: str, facts: dict[str, Any]) -> ModelSpec:
     """The facts of what is made of `parent`: measured quality is not passed on."""
     origin = {"parent": parent.spec.name, "parent_sha256": hashlib.sha256(parent.data).hexdigest()}
@@ -238,7 +275,7 @@ def _on_whole_numbers(
 
     made = calibrate.calibrated(core, tiles, bits, open_exact, symmetric=order.symmetric, report=told)
     facts = {
-        "bits": bits, "symmetric": order.symmetric, "tiles": len(tiles), "pictures": order.calibration.resolve().name,
+        "bits": bits, "symmetric": order.symmetric, "tiles": len(tiles), "pictures": visible(order.calibration.resolve().name),
         "added_macs": added, "method": made.trial.method, "equalised": made.trial.strength,
         "psnr_to_float": round(made.trial.decibels, 2),
         "tried": {f"{t.method}, {t.strength:g}": round(t.decibels, 2) for t in made.trials},
@@ -268,7 +305,7 @@ def _places(path: Path, target: type[Target], overwrite: bool, source: str) -> d
 
 
 def _json(parity: Parity) -> bytes:
-    return (json.dumps(parity.document(), indent=2, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(parity.document(), indent=2) + "\n").encode()
 
 
 def write_files(files: dict[Path, bytes]) -> None:

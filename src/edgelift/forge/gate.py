@@ -26,13 +26,15 @@ from edgelift.runtime.engine import Engine, Options, blocks_shape, picture_shape
 from edgelift.runtime.engines import open_engine
 from edgelift.tiling.cost import CostModel
 
-__all__ = ["LEAST_DB", "MOST_LOSS", "Parity", "enlarge", "in_turn", "measured", "size_of"]
+__all__ = ["LEAST_DB", "MOST_LOSS", "Parity", "enlarge", "in_turn", "measured", "size_of", "window_of"]
 
 LEAST_DB = {"float": 60.0, "fp16": 50.0, "bf16": 45.0}
 """Least PSNR of a compiled model's pictures against its parent's: roundings, in one sample of a thousand or less; and
 half of a level in a sample here and there."""
 MOST_LOSS = {"int8": 0.15, "int16x8": 0.15}
 """Most decibels that may be lost against the truth."""
+MOST_STATED = 1000
+"""Decibels; what states more, or no number, is passed over."""
 ROUNDS = 9
 """Timed runs of each, in turn."""
 
@@ -127,11 +129,8 @@ def measured(
     see: See | None = None,
 ) -> Parity:
     """`compiled` beside `parent` on `tiles`. Raises `RequestError` where the two do not enlarge alike."""
+    _require_alike(compiled, parent)
     one, other = compiled.spec, parent.spec
-    if (one.scale, one.multiple_of) != (other.scale, other.multiple_of):
-        raise RequestError(
-            f"{compiled.source} enlarges ×{one.scale}, {parent.source} ×{other.scale}; compare models of one scale"
-        )
     with closing(_open(compiled)) as here, closing(_open(parent)) as there:
         errors = np.zeros(4)
         for tile in tiles:
@@ -142,7 +141,8 @@ def measured(
         to_parent, to_truth, of_parent = (_decibels(total / errors[3]) for total in errors[:3])
         first = tiles[0].small
         ms, parent_ms = _milliseconds(here, there, first, rounds)
-        loss = (of_parent or math.inf) - (to_truth or math.inf) if of_parent != to_truth else 0.0
+        most = _decibels(1 / errors[3])  # of pictures that are not the truth to the last bit
+        loss = (of_parent or most or 0.0) - (to_truth or most or 0.0) if of_parent != to_truth else 0.0
         return Parity(
             one.name, other.name, one.bits, _where(here), _where(there), len(tiles), pictures,
             to_parent, to_truth, of_parent, loss, size_of(compiled), size_of(parent), ms, parent_ms, first.shape[:2],
@@ -150,11 +150,41 @@ def measured(
         )  # fmt: skip
 
 
+def _require_alike(compiled: Bundle, parent: Bundle) -> None:
+    one, other = compiled.spec, parent.spec
+    if one.scale != other.scale:
+        raise RequestError(
+            f"{compiled.source} enlarges ×{one.scale}, {parent.source} ×{other.scale}; compare models of one scale"
+        )
+    if one.multiple_of != other.multiple_of:
+        raise RequestError(
+            f"{compiled.source} takes sides that are multiples of {one.multiple_of}, {parent.source} of {other.multiple_of}; "
+            "compare models that take the same windows"
+        )
+
+
+def window_of(one: Bundle, other: Bundle) -> tuple[int, int] | None:
+    """Height and width of the smallest window that both run; None where both run any.
+
+    Raises `RequestError` where they do not enlarge alike, or run none in common.
+    """
+    _require_alike(one, other)
+    shapes: list[set[tuple[int, int]]] = []
+    for bundle in (one, other):
+        with closing(_open(bundle)) as engine:
+            shapes += [set(engine.limits.shapes)] if engine.limits.shapes else []
+    if not shapes:
+        return None
+    if not (common := set.intersection(*shapes)):
+        raise RequestError(f"{one.source} and {other.source} run no window of one size; compare each with its parent")
+    return min(common, key=math.prod)
+
+
 def _lost(spec: ModelSpec) -> float:
     """What a model that was made from another states to have lost on the way, its parents' losses included."""
     stated = spec.quality.get("parity")
     losses = [stated.get(key) for key in ("loss", "lost_before")] if isinstance(stated, dict) else []
-    return sum(max(0.0, one) for one in losses if isinstance(one, int | float) and math.isfinite(one))
+    return sum(max(0.0, one) for one in losses if isinstance(one, int | float) and abs(one) < MOST_STATED)
 
 
 def _open(bundle: Bundle) -> Engine:

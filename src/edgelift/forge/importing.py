@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from edgelift.core.errors import BundleError, EdgeliftError, EngineMissingError, RequestError
+from edgelift.evaluate.words import visible
 from edgelift.forge import spandrel
 from edgelift.forge.bundles import bundle_checkpoint, bundle_network
 from edgelift.forge.wrapping import import_graph
@@ -42,6 +44,7 @@ def read_tensors(path: Path) -> Any:
     try:
         if path.suffix == ".safetensors":
             return _safetensors(path)
+        _check_records(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as exc:
         if "global" not in str(exc).lower():  # not a pickle, or a damaged one
@@ -54,6 +57,24 @@ def read_tensors(path: Path) -> Any:
         raise BundleError(
             f"{path}: not a checkpoint ({str(exc).splitlines()[0] if str(exc) else type(exc).__name__})"
         ) from exc
+
+
+def _check_records(path: Path) -> None:
+    """Raise `BundleError` where a checkpoint would unpack to more than it may, and `ValueError` for a damaged archive.
+
+    PyTorch stores its records as they are and unpacks all of a file at once.
+    """
+    with path.open("rb") as file:
+        if file.read(4) != b"PK\3\4":  # of older versions, which wrote no archives
+            return
+        try:
+            records = zipfile.ZipFile(file).infolist()
+        except (zipfile.BadZipFile, NotImplementedError) as exc:
+            raise ValueError(str(exc)) from exc
+    if any(record.compress_type != zipfile.ZIP_STORED for record in records):
+        raise BundleError(f"{path}: its records are compressed, as PyTorch writes none; save it again with torch.save")
+    if (size := sum(record.file_size for record in records)) > MAX_BYTES:
+        raise BundleError(f"{path}: its records take {size} bytes; at most {MAX_BYTES} are imported")
 
 
 def _safetensors(path: Path) -> dict[str, torch.Tensor]:
@@ -85,7 +106,11 @@ def import_checkpoint(
     """
     content = read_tensors(path)
     if isinstance(content, dict) and {"weights", "state", "step"} == set(content):  # of a run of our own
-        return bundle_checkpoint(Checkpoint.load(path), output, licence=licence, overwrite=overwrite)
+        checkpoint = Checkpoint.load(path)
+        own = checkpoint.meta["recipe"]["network"].get("scale")
+        if scale not in (None, own):
+            raise RequestError(f"{path}: it enlarges ×{own}, not ×{scale}: it is of a run of edgelift")
+        return bundle_checkpoint(checkpoint, output, licence=licence, overwrite=overwrite)
     try:
         state = tensors_of(content)
         try:
@@ -134,4 +159,4 @@ def _origin(path: Path, form: str) -> dict[str, str]:
     """What the card says of the file: nothing of the machine that it lay on."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"file": path.name, "sha256": digest, "form": form}
+    return {"file": visible(path.name), "sha256": digest, "form": form}

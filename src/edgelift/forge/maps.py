@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edgelift.core.errors import OutputError
 from edgelift.evaluate.crops import error_map
 from edgelift.evaluate.files import file_name, write_png
 from edgelift.forge.tiles import Proof
@@ -21,11 +22,15 @@ WHITE = 12
 class Maps:
     """Writes a PNG for each tile that it is shown: one model's picture, the other's, and the map of their difference.
 
-    Files that are in `folder` under these names are replaced. Raises `OutputError`.
+    Files that are in `folder` under these names are replaced, so it must not be where `pictures` are, the folder (or file) that
+    the tiles are from. Raises `OutputError`.
     """
 
-    def __init__(self, folder: Path, white: int = WHITE) -> None:
+    def __init__(self, folder: Path, white: int = WHITE, pictures: Path | None = None) -> None:
         make_folder(folder)
+        read = pictures if pictures is None or pictures.is_dir() else pictures.parent
+        if read is not None and read.exists() and read.samefile(folder):
+            raise OutputError(f"{folder}: maps there would replace the pictures; choose another folder")
         self._folder, self.white = folder, white
         self.written: list[Path] = []
 

@@ -98,13 +98,14 @@ def prune(
     stop: Callable[[], bool] = lambda: False,
 ) -> Pruned:
     """Narrow `model` (a bundled name, a bundle, or a checkpoint) after `wish`, train it on in the folder `run` on the
-    pictures under `folders`, and write it to `path`. A run that was stopped goes on.
+    pictures under `folders`, and write it to `path`. A run that was stopped goes on. The licence of a bundle, and whose weights
+    it says that they were, are those of what becomes of it.
 
     Raises `RequestError` for networks that cannot be narrowed so far, `OutputError` where `path` exists, and what reading
     models, training and exporting raise.
     """  # fmt: skip
     require_bundle_place(path, overwrite, model)
-    network, recipe = _trained(model)
+    network, recipe, licence, imported = _trained(model)
     start = run / "start.pt"
     begun = {"model": os.path.basename(model), **dataclasses.asdict(wish), "size": list(wish.size)}
     begun["sha256"] = _fingerprint(model)  # of runs every checkpoint is called best.pt
@@ -120,8 +121,8 @@ def prune(
     plan = recipe_from(first.meta["recipe"])
     best = train(plan, folders, run, minutes=minutes, device=device, start=start, report=report, say=say, stop=stop)
     with tempfile.TemporaryDirectory(prefix="edgelift-") as folder:
-        parent = bundle_network(network, recipe.name, "Apache-2.0", {}, Path(folder) / "parent.onnx")
-        bundle = bundle_checkpoint(best, path, overwrite=overwrite)
+        parent = bundle_network(network, recipe.name, licence, {}, Path(folder) / "parent.onnx")
+        bundle = bundle_checkpoint(best, path, licence=licence, imported=imported, overwrite=overwrite)
         parity = measured(bundle, parent, proofs(None, parent.spec, 4), "drawn", rounds=ROUNDS)
     widths = bundle.spec.config["pruned"]
     return Pruned(bundle, widths, bundle.spec.macs / parent.spec.macs, parity)
@@ -133,18 +134,21 @@ def _fingerprint(model: str) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _trained(model: str) -> tuple[Network, Recipe]:
-    """The network of `model`, and the recipe that it was trained by (or a plain one).
+def _trained(model: str) -> tuple[Network, Recipe, str, dict[str, Any] | None]:
+    """The network of `model`, the recipe that it was trained by (or a plain one), its licence, and the file of others that its
+    weights are from, if they are.
 
     Blocks that were trained as several branches are the convolutions that they have become.
     """
     if model.endswith(".pt"):
         checkpoint = Checkpoint.load(Path(model))
         network, plain = network_of(checkpoint, Path(model)), dict(checkpoint.meta["recipe"])
+        licence, imported = "Apache-2.0", None  # as of every run that is exported
     else:
         bundle = read_bundle(find_bundle(model))
         network = network_from(bundle)
         plain = dict(bundle.spec.training.get("recipe") or {"name": bundle.spec.name})
+        licence, imported = bundle.spec.licence, bundle.spec.training.get("imported")
     if isinstance(network, Family):
         raise RequestError(f"{network.architecture} is a supernet, which has narrower networks inside already")
     config = dict(network.config)
@@ -158,7 +162,8 @@ def _trained(model: str) -> tuple[Network, Recipe]:
         raise BundleError(
             f"{model}: a bundle holds {network.architecture} in a form that cannot be trained on; name its checkpoint (.pt)"
         ) from exc
-    return again, recipe_from({**plain, "network": {"architecture": network.architecture, **config}})
+    recipe = recipe_from({**plain, "network": {"architecture": network.architecture, **config}})
+    return again, recipe, licence, imported
 
 
 def recipe_of(recipe: Recipe, network: Network, share: float, steps: int | None) -> Recipe:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgelift.core.errors import InputError
+from edgelift.core.errors import InputError, RequestError
 from edgelift.core.image import round_to
 from edgelift.core.resize import resize
 from edgelift.core.spec import ModelSpec
@@ -41,8 +41,10 @@ def calibration_tiles(folder: Path, spec: ModelSpec, count: int) -> NDArray[np.f
     """The middles of up to `count` sharp pictures, evenly spread over `folder` with all folders inside it, reduced by the
     scale: N × 3 × TILE × TILE, 0 … 255.
 
-    Raises `InputError` where fewer than `LEAST_TILES` are large enough.
+    Raises `InputError` where fewer than `LEAST_TILES` are large enough, and `RequestError` for such a `count`.
     """
+    if count < LEAST_TILES:
+        raise RequestError(f"at least {LEAST_TILES} pictures are needed to calibrate on, got a count of {count}")
     if not folder.is_dir():
         raise InputError(f"{folder}: is no folder; name one with pictures to calibrate on")
     found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
@@ -93,12 +95,12 @@ def proofs(folder: Path | None, spec: ModelSpec, count: int, exact: tuple[int, i
     pairs = find_pairs(folder, None, spec.scale)[0] if spec.scale > 1 else []
     if spec.scale == 1:
         raise InputError(f"{folder}: a model of scale 1 restores; leave --pictures out, drawn scenes are used")
+    if exact is not None:
+        pairs = [pair for pair in pairs if _may_hold(pair.truth, exact, spec.scale)]
     made = []
     for k in range(min(count, len(pairs))):
         loaded = load_pair(pairs[k * len(pairs) // min(count, len(pairs))], spec.scale)
         height, width = (min(side, PROOF) // spec.multiple_of * spec.multiple_of for side in loaded.small.shape[:2])
-        if exact is not None and (loaded.small.shape[0] < exact[0] or loaded.small.shape[1] < exact[1]):
-            continue
         height, width = exact or (height, width)
         if min(height, width) < 1:
             continue
@@ -113,6 +115,15 @@ def proofs(folder: Path | None, spec: ModelSpec, count: int, exact: tuple[int, i
             f"{folder}: no picture is large enough to compare with; expected {least[0]}×{least[1]} pixels or more"
         )
     return made
+
+
+def _may_hold(path: Path, size: tuple[int, int], scale: int) -> bool:
+    """Whether a picture, reduced, is as large; True for one that cannot be read, which is said when it is."""
+    try:
+        with open_picture(path) as reader:
+            return reader.height // scale >= size[0] and reader.width // scale >= size[1]
+    except InputError:
+        return True
 
 
 def _drawn(number: int, spec: ModelSpec, exact: tuple[int, int] | None = None) -> Proof:

@@ -62,8 +62,11 @@ def import_graph(
     the card says of its file. Raises `BundleError` for a graph that is none of this, or that no bundle may hold.
     """
     model = _parsed(data)
-    ends = _ends(model.graph)
-    wrapped = _wrapped(model, ends, white)
+    try:
+        ends = _ends(model.graph)
+        wrapped = _wrapped(model, ends, white)
+    except (TypeError, UnicodeError) as exc:  # protobuf hands out bytes where a name is no text
+        raise BundleError("a damaged ONNX file: there is text in it that is none") from exc
     spec = ModelSpec(
         name=output.stem, architecture="foreign", config={}, scale=1, shuffle=1, halo=None, multiple_of=multiple_of,
         padding="zeros", colour="rgb", parameters=_weights(model.graph), macs=0, licence=licence,

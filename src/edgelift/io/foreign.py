@@ -31,6 +31,8 @@ MAX_PLACES = 1 << 26
 """Of a tensor that is followed through reshapes."""
 MAX_FOLLOWED = 1 << 28
 """Places of all such tensors together, which are all held."""
+MAX_RATE = 256
+"""Positions in one input pixel along a side that are followed."""
 SAME = 0
 """The code of padding that keeps the size."""
 ALIKE = {
@@ -210,7 +212,7 @@ class _Walk:
             return
         self.rate = last.rate
         halo = max(math.ceil(-last.low), math.ceil(last.high), 0)
-        if halo <= MAX_HALO and self.multiple_of <= MAX_MULTIPLE:
+        if halo <= MAX_HALO:
             self.halo = halo
 
     def _last(self, number: int, planes: bool) -> _Reach:
@@ -243,6 +245,10 @@ class _Walk:
         else:
             raise _UnknownError
         self.multiple_of = math.lcm(self.multiple_of, reach.rate.denominator)
+        if (
+            self.multiple_of > MAX_MULTIPLE or not 0 < reach.rate <= MAX_RATE
+        ):  # fractions of a crafted file grow without end
+            raise _UnknownError
         for number in operator.outputs:
             self._reach[number] = reach
 

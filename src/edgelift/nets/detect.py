@@ -21,6 +21,9 @@ PREFIXES = ("module.", "_orig_mod.")
 """What parallel training and compilation put before every name."""
 MAX_VALUES = 1 << 28
 """Values of all tensors together: 1 GiB. A small file can promise more, by tensors that repeat one value."""
+FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+WHOLE = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+"""Of what checkpoints count beside their weights."""
 SHOWN = 3
 """Names that a message lists."""
 
@@ -32,7 +35,7 @@ class UnknownFormError(BundleError):
 def tensors_of(content: Any) -> dict[str, Tensor]:
     """The state dict in what a checkpoint held: out of its wrappers, names without prefixes, as float32.
 
-    Raises `BundleError` where there is none, or too much, or a tensor is not made of finite numbers.
+    Raises `BundleError` where there is none, or too much, or a tensor is not plain or not made of finite numbers.
     """
     inner = content
     for _ in WRAPPERS:  # a hostile file may wrap a mapping in itself
@@ -45,12 +48,24 @@ def tensors_of(content: Any) -> dict[str, Tensor]:
     for prefix in PREFIXES:
         if all(name.startswith(prefix) for name in state):
             state = {name.removeprefix(prefix): value for name, value in state.items()}
+    if odd := next((name for name, value in state.items() if not _is_plain(value)), None):
+        raise BundleError(f"the weights {odd!r} are kept in another way than as plain numbers ({_way(state[odd])})")
     if (count := sum(value.numel() for value in state.values())) > MAX_VALUES:
         raise BundleError(f"{count} weights; at most {MAX_VALUES} are read")
     for name, value in state.items():
         if not torch.isfinite(value).all():
             raise BundleError(f"the weights {name!r} are not all finite numbers")
     return {name: value.detach().float() for name, value in state.items()}
+
+
+def _is_plain(value: Tensor) -> bool:
+    dense = value.layout == torch.strided and not value.is_nested and value.device.type == "cpu"
+    return dense and value.dtype in (*FLOATS, *WHOLE)
+
+
+def _way(value: Tensor) -> str:
+    layout = "nested" if value.is_nested else str(value.layout).removeprefix("torch.")
+    return f"{str(value.dtype).removeprefix('torch.')}, {layout}, {value.device.type}"
 
 
 def recognise(state: Mapping[str, Tensor], scale: int | None = None) -> tuple[Network, str]:

@@ -43,6 +43,8 @@ ACTIVATIONS = ("Relu", "PRelu", "LeakyRelu")
 OPSETS = {"int8": 18, "int16x8": 21}
 """Opset 21 is the first with grids of 16 bits."""
 IR_VERSIONS = {"int8": 8, "int16x8": 10}
+BIAS_PEAK = 1 << 30
+"""The greatest bias; half of 32 bits, to leave room for the sum of products."""
 
 Weights = dict[str, NDArray[Any]]
 
@@ -175,14 +177,18 @@ def _convolution(
     grids: Mapping[str, Grid],
     by_layer: bool,
 ) -> list[str]:
-    """Inputs of a convolution on whole numbers; the bias is on the grid of the sums, as accumulators are."""
+    """Inputs of a convolution on whole numbers; the bias is on the grid of the sums, as accumulators are.
+
+    Where weights are so small that their bias would not fit there, their grid is as coarse as it needs.
+    """
     entering, name = grids[node.input[0]], node.input[1]
     weight = weights[name]
-    scale = weight_grid(weight, entering.bits)
-    if by_layer:
-        scale = np.full_like(scale, max(float(np.abs(weight).max()) / WEIGHT_PEAK, LEAST))
     has_bias = len(node.input) > 2 and node.input[2]
     bias = weights[node.input[2]] if has_bias else np.zeros(len(weight), np.float32)
+    least = (np.abs(bias.astype(np.float64)) / (BIAS_PEAK * entering.scale)).astype(np.float32)
+    scale = np.maximum(weight_grid(weight, entering.bits), least)
+    if by_layer:
+        scale = np.full_like(scale, max(float(np.abs(weight).max()) / WEIGHT_PEAK, LEAST, float(least.max())))
     sums = (scale * np.float32(entering.scale)).astype(np.float32)
     stem = node.input[2] if has_bias else f"{name}/bias"
     return [

@@ -14,7 +14,7 @@ int16x8     int16, 128 times the sample      int8, the sample less 128   saturat
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, ClassVar
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from edgelift.core.errors import BundleError, EngineMissingError, RequestError
+from edgelift.core.grids import LEAST
 from edgelift.core.spec import ModelSpec
 from edgelift.shrink.relu_only import relu_only
 from edgelift.targets.base import Files, Source
@@ -65,9 +66,9 @@ class LiteRTTarget:
             return [
                 "its core enlarges inside; only networks that give blocks of input pixels have a form in LiteRT here"
             ]
-        found = []
+        found, constants = [], _constants(source.core)
         for node in source.core.graph.node:
-            problem = _problem(node)
+            problem = _problem(node) or _misplaced(node, constants)
             if problem and problem not in found:
                 found.append(problem)
         return found
@@ -119,6 +120,29 @@ def _problem(node: onnx.NodeProto) -> str:
     if node.op_type == "DepthToSpace" and given.get("mode", b"DCR") != b"DCR":
         return "a pixel shuffle in the order CRD has no form here; there is DCR"
     return ""
+
+
+def _constants(core: onnx.ModelProto) -> dict[str, NDArray[Any]]:
+    """Name -> values of what `core` holds, whose precision a Cast may change."""
+    found = {t.name: numpy_helper.to_array(t) for t in core.graph.initializer}
+    casts = [node for node in core.graph.node if node.op_type == "Cast"]
+    return found | {node.output[0]: found[node.input[0]] for node in casts if node.input[0] in found}
+
+
+def _misplaced(node: onnx.NodeProto, constants: Mapping[str, NDArray[Any]]) -> str:
+    """Why the constants that this node takes in place of a picture have no form in LiteRT; empty where they have one."""
+    if node.op_type in ("Cast", "QuantizeLinear", "DequantizeLinear"):
+        return ""
+    pictures = list(node.input) if node.op_type in ("Add", "Concat") else [node.input[0]]
+    held = [constants[name] for name in pictures if name in constants]
+    if node.op_type == "Add" and len(held) < 2 and all(map(_is_by_channel, held)):
+        return ""
+    what = " that is not one number for each channel" if node.op_type == "Add" else ""
+    return f"{node.name or node.output[0]}: {node.op_type} of a constant{what} has no form here" if held else ""
+
+
+def _is_by_channel(values: NDArray[Any]) -> bool:
+    return values.size == 1 or (values.ndim in (3, 4) and values.shape[-3] == values.size)
 
 
 @dataclass(frozen=True)
@@ -357,13 +381,22 @@ class _Translation:
         return [node.output[0]]
 
     def add(self, node: onnx.NodeProto) -> list[str]:
-        """A sum of two tensors."""
-        one, other = (self._value(name) for name in node.input)
-        out = self._new(node.output[0], one.shape)
-        self._builder.operator(
-            "ADD", [one.number, other.number], out.number, self._dtype, potScaleInt16=False, fusedActivationFunction=0
-        )
+        """A sum of two tensors, or of one and a number for each channel."""
+        shape = next(self._value(name).shape for name in node.input if name not in self._constants)
+        parts = [self._summand(name) if name in self._constants else self._value(name).number for name in node.input]
+        out = self._new(node.output[0], shape)
+        self._builder.operator("ADD", parts, out.number, self._dtype, potScaleInt16=False, fusedActivationFunction=0)
         return [node.output[0]]
+
+    def _summand(self, name: str) -> int:
+        """A constant that is added, one number for each channel; whole numbers on a grid of their own."""
+        values = np.ascontiguousarray(self._constants[name].reshape(1, 1, 1, -1))
+        if self._dtype == "float32":
+            return self._held(name, values, None)
+        dtype = np.dtype(self._dtype)
+        peak = np.iinfo(dtype).max
+        scale = np.array([max(float(np.abs(values).max()), LEAST) / peak], np.float32)
+        return self._builder.constant(name, np.rint(values / scale[0]).astype(dtype), Steps(scale))
 
     def concat(self, node: onnx.NodeProto) -> list[str]:
         """Channels behind one another, at most `JOINED` tensors at once; equal parts are made once."""

@@ -7,7 +7,6 @@ value that is used is checked, and what is wrong with it is said.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -24,6 +23,8 @@ MAX_TEXT = 300
 """Characters of a name."""
 MAX_SCALE = 8
 MAX_SIDE = 1 << 14
+MAX_COUNT = 1 << 62
+MAX_DECIBELS = 1000
 
 T = TypeVar("T", Model, Device)
 
@@ -59,7 +60,7 @@ class Row:
         """PSNR-Y in dB on the set of that name, from the card."""
         found = self.model.quality.get(name)
         value = found.get("psnr_y") if isinstance(found, dict) else None
-        return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+        return float(value) if isinstance(value, int | float) and abs(value) < MAX_DECIBELS else None
 
 
 @dataclass(frozen=True)
@@ -176,8 +177,8 @@ def _filled(kind: type[T], plain: Any, where: str) -> T:
             raise InputError(f"'{where}.{name}' must be {wanted.__name__}, got {value!r:.40}")
         if isinstance(value, str) and not 0 < len(value) <= MAX_TEXT:
             raise InputError(f"'{where}.{name}' has {len(value)} characters; 1 to {MAX_TEXT} are read")
-        if isinstance(value, int) and value < 0:
-            raise InputError(f"'{where}.{name}' must be at least 0, got {value!r:.40}")
+        if isinstance(value, int) and not 0 <= value <= MAX_COUNT:
+            raise InputError(f"'{where}.{name}' must be 0 to {MAX_COUNT}, got {value!r:.40}")
     return kind(**plain)
 
 
