@@ -14,7 +14,7 @@ __all__ = ["ANYTIME", "DEFAULTS", "Interpolation", "anytime_models", "resolve"]
 
 DEFAULTS = {2: "plain-x2", 3: "abpn-x3", 4: "plain-x4"}
 """The network of each scale where none is named: one fixed choice, the best of those bundled."""
-ANYTIME = {2: "anytime-x2", 4: "anytime-x4"}
+ANYTIME = {2: "anytime-x2", 3: "anytime-x3", 4: "anytime-x4"}
 """The supernet of each scale that a time budget takes where none is named."""
 MAX_INTERPOLATION = 64.0
 
