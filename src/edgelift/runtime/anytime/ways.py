@@ -23,7 +23,7 @@ CELL = 2 * BLOCK
 """Length of a cell in input pixels: the least that a window keeps of a row."""
 LENGTHS = (1, 4, 8, 16)
 """Of windows, in cells, beside the whole row. Few, because engines prepare each new shape once."""
-MOST_PIXELS = 1 << 16
+MOST_PIXELS = 1 << 18
 """Of a window: larger ones fall out of caches, where narrow variants take half as long again, and take memory."""
 STRIP_PIXELS = 1 << 19
 """Of what a row of windows keeps: strips of the result stay small however large the picture is."""
