@@ -114,10 +114,12 @@ def test_train_export_upscale(edgelift, tmp_path: Path) -> None:
     log = tmp_path / "LOG.md"
     said = edgelift("train", recipe, "--data", data, "--run", tmp_path / "run", "--log", log)
     assert said.code == 0, said.err
-    assert "tiny | 12 |" in log.read_text()
+    assert "tiny | 12 |" in log.read_text(encoding="utf-8")
     said = edgelift("train", recipe, "--data", data, "--start", "absent", "--run", tmp_path / "new", "--log", log)
     assert said.code == 2
-    assert log.read_text().splitlines()[-1].split(" | ")[2:6] == ["0", "0.0", "–", "–"], "refused, and noted"
+    assert log.read_text(encoding="utf-8").splitlines()[-1].split(" | ")[2:6] == ["0", "0.0", "–", "–"], (
+        "refused, and noted"
+    )
     bundle = tmp_path / "tiny.onnx"
     assert edgelift("export", tmp_path / "run" / "best.pt", "-o", bundle).code == 0
     assert edgelift("export", tmp_path / "run" / "best.pt", "-o", bundle).code == 4

@@ -77,7 +77,7 @@ def test_profiles_are_put_side_by_side(edgelift: Any, tmp_path: Path) -> None:
     assert (said.code, said.err) == (0, "")
     assert "B: fake 1, CPU nearest neighbour, f32; another, 3 cores" in said.out
     assert "B ms/MP" in said.out
-    assert "another, 3 cores" in page.read_text()
+    assert "another, 3 cores" in page.read_text(encoding="utf-8")
     said = edgelift("profile", "--merge", first, second, "--json")
     merged = json.loads(said.out)
     assert [device["machine"] for device in merged["devices"]][1] == "another, 3 cores"
@@ -95,7 +95,7 @@ def test_the_same_profile_twice(edgelift: Any, tmp_path: Path) -> None:
 def test_a_page(edgelift: Any, tmp_path: Path) -> None:
     said = edgelift("profile", MODEL, *QUICK, "--html", tmp_path / "p.html")
     assert said.code == 0
-    assert "Where the time of abpn-x2 goes" in (tmp_path / "p.html").read_text()
+    assert "Where the time of abpn-x2 goes" in (tmp_path / "p.html").read_text(encoding="utf-8")
 
 
 def test_only_an_earlier_report_is_replaced(edgelift: Any, tmp_path: Path) -> None:
