@@ -110,7 +110,7 @@ def test_a_page(edgelift, folder: Path, tmp_path: Path) -> None:
     (folder / "bad<i>.png").write_text("words")
     page = tmp_path / "score.html"
     assert edgelift("score", folder, "-m", "bicubic", "-m", "lanczos", "--html", page).code == 3
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     for words in ("bicubic", "lanczos", "runtime avg (s)", "a.png", "NIQE model", "bad&lt;i&gt;.png"):
         assert words in text
     assert "bad<i>" not in text

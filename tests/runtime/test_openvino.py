@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -88,3 +90,30 @@ def test_the_pools_of_the_last_shapes_are_kept(small_bundle: Path) -> None:
     Watched(engine).run(*(height for other in others for height in (8, other)))
     assert (1, 8, 5, 3) in engine._free[1]._pools
     assert len(engine._free[1]._pools) == module.MAX_POOLS
+
+
+def test_no_two_models_are_compiled_at_once(small_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenVINO would leave the process in another locale, in which files are no longer read as UTF-8."""
+    core, inside, most = module._core(), [0], [0]
+
+    class Slow:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(core, name)
+
+        def compile_model(self, *arguments: Any) -> Any:
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+            time.sleep(0.01)
+            inside[0] -= 1
+            return core.compile_model(*arguments)
+
+    monkeypatch.setattr(module, "_core", Slow)
+
+    def compiled(height: int) -> None:
+        engine = OpenVINOEngine(read_bundle(small_bundle), Options(precision="f32", threads=1))
+        engine._compile(1, (1, height, 20, 3))
+        engine.close()
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(compiled, range(20, 26)))
+    assert most[0] == 1

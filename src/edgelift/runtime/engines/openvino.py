@@ -44,6 +44,8 @@ MAX_STATIC = 8
 """Shapes that are compiled for themselves. A further one takes the place of one that was not run meanwhile."""
 MAX_POOLS = 12
 """Shapes for which a compiled model keeps memory of their own."""
+_COMPILING = threading.Lock()
+"""OpenVINO sets the process's locale while it compiles, and sets it back: of two at once the second would leave it changed."""
 HINTS = {"f32": "f32", "bf16": "bf16", "f16": "f16"}
 
 
@@ -179,7 +181,8 @@ class OpenVINOEngine:
             model = self._model(variant)
             if shape is not None:
                 model.reshape(list(shape))
-            return _Compiled(_core().compile_model(model, self.device, self._config), self._many_shapes)
+            with _COMPILING:
+                return _Compiled(_core().compile_model(model, self.device, self._config), self._many_shapes)
         except (RuntimeError, MemoryError) as exc:
             raise engine_error(
                 f"OpenVINO cannot compile {self.spec.name} for {self.device}: {_line(exc)}", exc
@@ -268,7 +271,8 @@ class _Probe:
         try:
             model = _core().read_model(graph)
             model.reshape({name: list(values.shape) for name, values in self._held.items()})
-            self._model: Any = _core().compile_model(model, device, {**config, "CACHE_DIR": ""})
+            with _COMPILING:
+                self._model: Any = _core().compile_model(model, device, {**config, "CACHE_DIR": ""})
             self._request: Any = self._model.create_infer_request()
             for name, values in self._held.items():
                 self._request.set_tensor(name, Tensor(values, shared_memory=True))
