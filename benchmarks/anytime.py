@@ -250,7 +250,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--sets", nargs="+", default=["Photos2K", "Drawn"])
-    parser.add_argument("--scales", nargs="+", type=int, default=[4, 2])
+    parser.add_argument("--scales", nargs="+", type=int, default=[4, 3, 2])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--most", type=int, help="Pictures of each set.")
     parser.add_argument("--program", type=int, default=0, help="Runs of the program as a whole.")
