@@ -104,12 +104,17 @@ class Place:
     order: tuple[int, ...] | None
 
 
+def _groups(folders: Sequence[str], shares: Mapping[str, float]) -> list[str | None]:
+    """Which share each picture belongs to, by its folder; None for what the shares leave over."""
+    return [folder if folder in shares else None for folder in folders]
+
+
 def _shared(places: Floats, folders: Sequence[str], shares: Mapping[str, float]) -> Floats:
     """The chance of each picture: by its places, within the share of its folder; of folders without any the others share it."""
     shares = {folder: share for folder, share in shares.items() if folder in folders}
     if not shares:
         return np.asarray(places / places.sum())
-    groups = [folder if folder in shares else None for folder in folders]
+    groups = _groups(folders, shares)
     given: dict[str | None, float] = {None: 1 - math.fsum(shares.values())}
     given.update(shares)
     chances = np.zeros_like(places)
@@ -123,10 +128,11 @@ def _beside(chances: Floats, folders: Sequence[str], shares: Mapping[str, float]
     """For each picture the chances of those that may compete with it for a patch: between folders texture decides nothing."""
     if not shares:
         return []
-    groups = np.array([folder if folder in shares else "" for folder in folders])
-    within = {group: chances * (groups == group) for group in set(groups.tolist())}
-    within = {group: np.asarray(some / max(some.sum(), 1e-300)) for group, some in within.items()}
-    return [within[group] for group in groups.tolist()]
+    groups, within = _groups(folders, shares), {}
+    for group in set(groups):
+        inside = chances * np.array([one == group for one in groups])
+        within[group] = np.asarray(inside / max(inside.sum(), 1e-300))  # none of a share of 0 is ever drawn
+    return [within[group] for group in groups]
 
 
 class Patches:
